@@ -1,0 +1,4 @@
+//! CMAF (ISO/IEC 23000-19) on the ISO base media file format (ISO/IEC 14496-12): samples to bytes
+//! and bytes to samples.
+
+pub mod boxes;

@@ -1,0 +1,1 @@
+//! The one door to FFmpeg. Out go our own types, never one of FFmpeg's.

@@ -1,0 +1,287 @@
+//! Every object key and relative URL, built and parsed in one place.
+//!
+//! Keys are relative to the *asset root*: the folder that `headwater package --out` names, or
+//! `v/{asset}` in a server's store. The delivery URL is the key, so a CDN may pull from the
+//! origin or straight from the bucket.
+//!
+//! ```text
+//! index.m3u8  manifest.mpd  presentation.json      entry points and record
+//! {revision}/index.m3u8  {revision}/manifest.mpd   the same manifests, for ever
+//! {revision}/{track}/init.mp4                      init segment
+//! {revision}/{track}/{n}.m4s                       segments, n from 1
+//! {revision}/{track}/index.m3u8                    media playlist
+//! r/{revision}/plan.json ...                       private: plan, journal, conformance report
+//! ```
+
+use std::fmt;
+
+/// An object of an asset.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// `index.m3u8`: the stable HLS entry point.
+    EntryHls,
+    /// `manifest.mpd`: the stable DASH entry point.
+    EntryDash,
+    /// `presentation.json`: the record; written last.
+    Record,
+    /// `{revision}/index.m3u8`.
+    Multivariant { revision: String },
+    /// `{revision}/manifest.mpd`.
+    Mpd { revision: String },
+    /// `{revision}/{track}/index.m3u8`.
+    MediaPlaylist { revision: String, track: String },
+    /// `{revision}/{track}/init.mp4`.
+    Init { revision: String, track: String },
+    /// `{revision}/{track}/{number}.m4s`; numbers count from 1.
+    Segment {
+        revision: String,
+        track: String,
+        number: u32,
+    },
+    /// `r/{revision}/{name}`: plan, journal, report. Never served.
+    Private { revision: String, name: String },
+}
+
+/// File name of the HLS playlists, entry point, multivariant and media alike.
+pub const HLS_NAME: &str = "index.m3u8";
+/// File name of the DASH manifests.
+pub const MPD_NAME: &str = "manifest.mpd";
+/// File name of the record.
+pub const RECORD_NAME: &str = "presentation.json";
+/// File name of an init segment.
+pub const INIT_NAME: &str = "init.mp4";
+
+/// The name of segment `number` (from 1) within its track's folder.
+pub fn segment_name(number: u32) -> String {
+    format!("{number}.m4s")
+}
+
+/// What an object is, for its headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Any HLS playlist.
+    Playlist,
+    /// A DASH MPD.
+    Mpd,
+    /// Video init segment.
+    VideoInit,
+    /// Audio init segment.
+    AudioInit,
+    /// Video segment.
+    VideoSegment,
+    /// Audio segment.
+    AudioSegment,
+    /// WebVTT.
+    Text,
+    /// JPEG.
+    Jpeg,
+    /// JSON.
+    Json,
+}
+
+impl Kind {
+    /// The media type to serve it under (conformance O02).
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Playlist => "application/vnd.apple.mpegurl",
+            Self::Mpd => "application/dash+xml",
+            Self::VideoInit => "video/mp4",
+            Self::AudioInit | Self::AudioSegment => "audio/mp4",
+            Self::VideoSegment => "video/iso.segment",
+            Self::Text => "text/vtt; charset=utf-8",
+            Self::Jpeg => "image/jpeg",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// Cache rule of everything under a revision: it never changes.
+pub const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// Cache rule of the stable entry points.
+pub const ENTRY: &str =
+    "public, max-age=60, s-maxage=60, stale-while-revalidate=300, stale-if-error=86400";
+/// Cache rule of what no cache may keep.
+pub const PRIVATE: &str = "private, no-store";
+
+impl Key {
+    /// What kind of object it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::EntryHls | Self::Multivariant { .. } | Self::MediaPlaylist { .. } => {
+                Kind::Playlist
+            }
+            Self::EntryDash | Self::Mpd { .. } => Kind::Mpd,
+            Self::Record | Self::Private { .. } => Kind::Json,
+            Self::Init { track, .. } if is_audio(track) => Kind::AudioInit,
+            Self::Init { .. } => Kind::VideoInit,
+            Self::Segment { track, .. } if is_audio(track) => Kind::AudioSegment,
+            Self::Segment { .. } => Kind::VideoSegment,
+        }
+    }
+
+    /// How long caches may keep it.
+    pub fn cache_control(&self) -> &'static str {
+        match self {
+            Self::EntryHls | Self::EntryDash => ENTRY,
+            Self::Record | Self::Private { .. } => PRIVATE,
+            _ => IMMUTABLE,
+        }
+    }
+
+    /// Whether it is written once under a name fixed by its content and never changes.
+    pub fn is_immutable(&self) -> bool {
+        self.cache_control() == IMMUTABLE
+    }
+
+    /// The key of that text, if it is one of ours: the inverse of `to_string`.
+    pub fn parse(key: &str) -> Option<Self> {
+        let mut parts = key.split('/');
+        let (first, second, third) = (parts.next()?, parts.next(), parts.next());
+        if parts.next().is_some() {
+            return None;
+        }
+        match (first, second, third) {
+            (HLS_NAME, None, None) => Some(Self::EntryHls),
+            (MPD_NAME, None, None) => Some(Self::EntryDash),
+            (RECORD_NAME, None, None) => Some(Self::Record),
+            ("r", Some(revision), Some(name)) if is_revision(revision) && is_name(name) => {
+                Some(Self::Private {
+                    revision: revision.into(),
+                    name: name.into(),
+                })
+            }
+            (revision, Some(HLS_NAME), None) if is_revision(revision) => Some(Self::Multivariant {
+                revision: revision.into(),
+            }),
+            (revision, Some(MPD_NAME), None) if is_revision(revision) => Some(Self::Mpd {
+                revision: revision.into(),
+            }),
+            (revision, Some(track), Some(name)) if is_revision(revision) && is_track(track) => {
+                let (revision, track) = (revision.to_owned(), track.to_owned());
+                match name {
+                    HLS_NAME => Some(Self::MediaPlaylist { revision, track }),
+                    INIT_NAME => Some(Self::Init { revision, track }),
+                    _ => {
+                        let number = parse_number(name.strip_suffix(".m4s")?)?;
+                        Some(Self::Segment {
+                            revision,
+                            track,
+                            number,
+                        })
+                    }
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EntryHls => f.write_str(HLS_NAME),
+            Self::EntryDash => f.write_str(MPD_NAME),
+            Self::Record => f.write_str(RECORD_NAME),
+            Self::Multivariant { revision } => write!(f, "{revision}/{HLS_NAME}"),
+            Self::Mpd { revision } => write!(f, "{revision}/{MPD_NAME}"),
+            Self::MediaPlaylist { revision, track } => write!(f, "{revision}/{track}/{HLS_NAME}"),
+            Self::Init { revision, track } => write!(f, "{revision}/{track}/{INIT_NAME}"),
+            Self::Segment {
+                revision,
+                track,
+                number,
+            } => {
+                write!(f, "{revision}/{track}/{number}.m4s")
+            }
+            Self::Private { revision, name } => write!(f, "r/{revision}/{name}"),
+        }
+    }
+}
+
+/// Track names start with `v` (video) or `a-` (audio).
+fn is_audio(track: &str) -> bool {
+    track.starts_with("a-")
+}
+
+/// A revision is 32 lower-case hexadecimal digits.
+pub fn is_revision(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_track(text: &str) -> bool {
+    is_name(text) && text.starts_with(['v', 'a'])
+}
+
+/// Letters, digits, `-`, `_` and inner dots, at most 64 of them.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 64
+        && !text.starts_with('.')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+/// A decimal number without sign or leading zeros.
+fn parse_number(text: &str) -> Option<u32> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    plain.then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const REVISION: &str = "0123456789abcdef0123456789abcdef";
+
+    fn key() -> impl Strategy<Value = Key> {
+        let revision = REVISION.to_owned();
+        let track = prop_oneof![Just("v1080".to_owned()), Just("a-en".to_owned())];
+        (0_usize..9, track, 1_u32..u32::MAX).prop_map(move |(which, track, number)| {
+            let revision = revision.clone();
+            match which {
+                0 => Key::EntryHls,
+                1 => Key::EntryDash,
+                2 => Key::Record,
+                3 => Key::Multivariant { revision },
+                4 => Key::Mpd { revision },
+                5 => Key::MediaPlaylist { revision, track },
+                6 => Key::Init { revision, track },
+                7 => Key::Segment {
+                    revision,
+                    track,
+                    number,
+                },
+                _ => Key::Private {
+                    revision,
+                    name: "plan.json".into(),
+                },
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn keys_round_trip(key in key()) {
+            prop_assert_eq!(Key::parse(&key.to_string()), Some(key));
+        }
+
+        #[test]
+        fn what_parses_is_canonical(text in "[a-z0-9/.]{0,80}") {
+            if let Some(key) = Key::parse(&text) {
+                prop_assert_eq!(key.to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn foreign_paths_are_no_keys() {
+        for text in ["", "/", "../x", "index.m3u8/", "r/x/plan.json", "0/v/1.m4s"] {
+            assert_eq!(Key::parse(text), None, "{text}");
+        }
+        let leading_zero = format!("{REVISION}/v1080/01.m4s");
+        assert_eq!(Key::parse(&leading_zero), None);
+    }
+}

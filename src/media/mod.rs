@@ -1,0 +1,20 @@
+//! The nouns of the program: what a source holds, what was planned, what was made.
+//!
+//! Values only. Nothing here reads a file, knows a container or draws a conclusion; every later
+//! floor speaks in these types.
+
+mod plan;
+mod policy;
+mod presentation;
+mod sample;
+mod source_index;
+mod task;
+mod track;
+
+pub use plan::*;
+pub use policy::*;
+pub use presentation::*;
+pub use sample::*;
+pub use source_index::*;
+pub use task::*;
+pub use track::*;

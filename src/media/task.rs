@@ -1,0 +1,167 @@
+//! What a media child is told to do. A task is self-contained: byte ranges, times, recipes.
+//!
+//! Tasks cross a pipe as JSON; see `sandbox/`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Codec, PicturePlan, Place, VideoRecipe};
+use crate::time::{FrameRate, Timescale};
+
+/// Work for one child process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Demux a container that we don't read ourselves, and report its index.
+    Index(IndexTask),
+    /// Decode a stretch once, encode it for every rung.
+    Video(VideoTask),
+    /// Decode a stretch of sound, encode it.
+    Audio(AudioTask),
+}
+
+/// Index the source given as descriptor with libavformat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexTask {
+    /// Length of the source in bytes.
+    pub size_bytes: u64,
+}
+
+/// A sample to feed to a decoder. Times are ticks of the task's `timescale`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSample {
+    /// Where its bytes are.
+    pub place: Place,
+    /// Presentation time on the movie time line (edit list applied).
+    pub time: i64,
+    /// Decode time on the same line.
+    pub decode_time: i64,
+    /// Ticks it lasts.
+    pub duration: u32,
+    /// Whether decoding can start here.
+    pub sync: bool,
+}
+
+/// An output frame to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskFrame {
+    /// Presentation time of the source picture it shows: equal to some [`TaskSample::time`]. Where
+    /// decoding lost that picture, the nearest earlier one is shown (else the next).
+    pub source_time: i64,
+    /// Make it an IDR picture.
+    pub idr: bool,
+}
+
+/// Decode once, encode for all `renditions`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VideoTask {
+    /// Decoder.
+    pub codec: Codec,
+    /// Decoder configuration.
+    pub config: Vec<u8>,
+    /// Timescale of the sample times.
+    pub timescale: Timescale,
+    /// Samples in decode order, starting with a sync sample.
+    pub samples: Vec<TaskSample>,
+    /// Number, on the plan's frame grid, of `frames[0]`.
+    pub first_frame: u32,
+    /// All frames to encode, head and tail included, in order.
+    pub frames: Vec<TaskFrame>,
+    /// How many of the first frames are head: encoded and thrown away.
+    pub head: u32,
+    /// How many frames after the head are kept; what follows is tail.
+    pub keep: u32,
+    /// Output frame rate.
+    pub frame_rate: FrameRate,
+    /// What happens to the picture before scaling.
+    pub picture: PicturePlan,
+    /// What to encode.
+    pub renditions: Vec<VideoEncode>,
+}
+
+/// One rung in a [`VideoTask`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoEncode {
+    /// Output width.
+    pub width: u32,
+    /// Output height.
+    pub height: u32,
+    /// Encoder settings. Its head and tail are already part of the task's frames.
+    pub recipe: VideoRecipe,
+}
+
+/// Decode a stretch of sound and encode AAC-LC frames of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AudioTask {
+    /// Decoder.
+    pub codec: Codec,
+    /// Decoder configuration.
+    pub config: Vec<u8>,
+    /// Timescale of the sample times.
+    pub timescale: Timescale,
+    /// Samples in decode order.
+    pub samples: Vec<TaskSample>,
+    /// Source channels, as the container says.
+    pub source_channels: u16,
+    /// Source sample rate, as the container says.
+    pub source_sample_rate: u32,
+    /// Movie time (source timescale) of the presentation's start, that is of PCM sample 0.
+    pub source_start: i64,
+    /// First encoded frame to keep, on the rendition's frame grid. Frame `f` covers PCM samples
+    /// `f * 1024 - priming ..` of the presentation.
+    pub first_frame: u32,
+    /// Encoded frames to keep.
+    pub frames: u32,
+    /// Encoded frames to make before `first_frame` and throw away.
+    pub head: u32,
+    /// Samples of encoder delay (1024).
+    pub priming: u32,
+    /// PCM samples in the whole presentation: silence follows.
+    pub total_samples: u64,
+    /// What to encode; all renditions share sample rate and channels.
+    pub renditions: Vec<AudioEncode>,
+    /// Output samples a second.
+    pub sample_rate: u32,
+    /// Output channels.
+    pub channels: u16,
+}
+
+/// One rendition in an [`AudioTask`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioEncode {
+    /// Bits a second.
+    pub bitrate: u32,
+}
+
+/// An encoded sample as a child hands it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedSample {
+    /// Which of the task's renditions.
+    pub rendition: u32,
+    /// Video: presentation number on the plan's frame grid (samples come in decode order).
+    /// Audio: frame number on the rendition's frame grid.
+    pub frame: u32,
+    /// IDR picture, or any AAC frame.
+    pub sync: bool,
+    /// H.264: length-prefixed NAL units without parameter sets. AAC: the raw frame.
+    pub data: bytes::Bytes,
+}
+
+/// Damage met while decoding, and survived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    /// Movie time of the sample concerned, in ticks of the task's timescale.
+    pub time: i64,
+    /// What the decoder said.
+    pub message: String,
+}
+
+/// What a child reports when it has delivered everything.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TaskSummary {
+    /// Decoder configuration of each rendition: an `avcC` or an AudioSpecificConfig.
+    pub configs: Vec<Vec<u8>>,
+    /// What was damaged.
+    pub damage: Vec<Damage>,
+    /// Pictures or audio frames decoded.
+    pub decoded: u64,
+}

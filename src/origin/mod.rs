@@ -1,0 +1,1 @@
+//! Delivery over HTTP of what the store holds.

@@ -1,0 +1,1 @@
+//! The verb: from a source to a published presentation.

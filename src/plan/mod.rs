@@ -1,0 +1,1 @@
+//! From a source index and a policy to the plan. Pure.

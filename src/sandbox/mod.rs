@@ -1,0 +1,1 @@
+//! The media child: how it is started, limited, talked to and ended.

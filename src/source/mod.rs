@@ -1,0 +1,1 @@
+//! A source: its ranged reads and its index.

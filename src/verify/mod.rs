@@ -1,0 +1,1 @@
+//! The rules every presentation must satisfy, checked over its bytes.
