@@ -22,6 +22,7 @@ pub mod cmaf;
 pub mod dash;
 pub mod hls;
 pub mod plan;
+pub mod segmenter;
 
 // floor 4
 #[cfg(feature = "transcode")]

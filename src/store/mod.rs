@@ -76,8 +76,13 @@ impl Store {
         std::fs::create_dir_all(directory).map_err(unavailable)?;
         let directory = directory.canonicalize().map_err(unavailable)?;
         tempfile::tempfile_in(&directory).map_err(unavailable)?;
-        let backend = LocalFileSystem::new_with_prefix(&directory).map_err(|e| from_store(e, ""))?;
-        Ok(Self { backend: Arc::new(backend), prefix: Path::default(), directory: Some(directory) })
+        let backend =
+            LocalFileSystem::new_with_prefix(&directory).map_err(|e| from_store(e, ""))?;
+        Ok(Self {
+            backend: Arc::new(backend),
+            prefix: Path::default(),
+            directory: Some(directory),
+        })
     }
 
     fn open_url(place: &str) -> Result<Self> {
@@ -91,7 +96,11 @@ impl Store {
                 )),
                 other => from_store(other, place),
             })?;
-        Ok(Self { backend: Arc::from(backend), prefix, directory: None })
+        Ok(Self {
+            backend: Arc::from(backend),
+            prefix,
+            directory: None,
+        })
     }
 
     /// The directory behind it, if it is one.
@@ -127,12 +136,16 @@ impl Store {
         let mut options = PutOptions::from(mode);
         if self.directory.is_some() {
             let meta = PutPayload::from(sidecar.to_json());
-            self.backend.put(&self.path(&Sidecar::key(&key.to_string())), meta).await?;
+            self.backend
+                .put(&self.path(&Sidecar::key(&key.to_string())), meta)
+                .await?;
         } else {
             options.attributes = attributes(&sidecar);
         }
         let payload: PutPayload = parts.into_iter().collect();
-        self.backend.put_opts(&self.path(&key.to_string()), payload, options).await?;
+        self.backend
+            .put_opts(&self.path(&key.to_string()), payload, options)
+            .await?;
         Ok(())
     }
 
@@ -157,9 +170,15 @@ impl Store {
         if start >= end {
             return Ok(Bytes::new());
         }
-        let options = GetOptions { range: Some((start..end).into()), ..GetOptions::default() };
+        let options = GetOptions {
+            range: Some((start..end).into()),
+            ..GetOptions::default()
+        };
         let got = self.backend.get_opts(&self.path(key), options).await;
-        got.map_err(|e| from_store(e, key))?.bytes().await.map_err(|e| from_store(e, key))
+        got.map_err(|e| from_store(e, key))?
+            .bytes()
+            .await
+            .map_err(|e| from_store(e, key))
     }
 
     /// The length of an object, or `None` when there is none of that name.
@@ -186,14 +205,19 @@ impl Store {
             .await
             .map_err(|e| from_store(e, folder))?;
         let relative = |location: &Path| -> Option<String> {
-            let parts: Vec<_> =
-                location.prefix_match(&self.prefix)?.map(|p| p.as_ref().to_owned()).collect();
+            let parts: Vec<_> = location
+                .prefix_match(&self.prefix)?
+                .map(|p| p.as_ref().to_owned())
+                .collect();
             Some(parts.join("/"))
         };
         let mut listed: Vec<Listed> = found
             .iter()
             .filter_map(|meta| {
-                Some(Listed { key: relative(&meta.location)?, size: meta.size })
+                Some(Listed {
+                    key: relative(&meta.location)?,
+                    size: meta.size,
+                })
             })
             .collect();
         listed.sort_by(|a, b| a.key.cmp(&b.key));
@@ -226,7 +250,11 @@ fn from_store(error: object_store::Error, key: &str) -> Error {
         other if is_out_of_space(other) => ErrorKind::Exhausted,
         _ => ErrorKind::Unavailable,
     };
-    let hint = if kind == ErrorKind::Exhausted { "the disk is full: " } else { "" };
+    let hint = if kind == ErrorKind::Exhausted {
+        "the disk is full: "
+    } else {
+        ""
+    };
     Error::new(kind, format!("{hint}storing or reading {key}")).with_source(error)
 }
 
@@ -248,7 +276,11 @@ mod tests {
 
     fn segment(number: u32) -> Key {
         let revision = "0123456789abcdef0123456789abcdef".to_owned();
-        Key::Segment { revision, track: "v720".into(), number }
+        Key::Segment {
+            revision,
+            track: "v720".into(),
+            number,
+        }
     }
 
     #[test]
@@ -271,8 +303,13 @@ mod tests {
     fn a_directory_keeps_the_headers_in_a_sidecar() {
         let directory = tempfile::tempdir().unwrap();
         let store = BlockingStore::open(directory.path().to_str().unwrap()).unwrap();
-        store.create(&segment(3), vec![Bytes::from_static(b"x")]).unwrap();
-        let sidecar = store.get(&Sidecar::key(&segment(3).to_string())).unwrap().unwrap();
+        store
+            .create(&segment(3), vec![Bytes::from_static(b"x")])
+            .unwrap();
+        let sidecar = store
+            .get(&Sidecar::key(&segment(3).to_string()))
+            .unwrap()
+            .unwrap();
         let sidecar: Sidecar = serde_json::from_slice(&sidecar).unwrap();
         assert_eq!(sidecar.content_type, "video/iso.segment");
         assert_eq!(sidecar.cache_control, crate::layout::IMMUTABLE);
