@@ -67,7 +67,7 @@ async fn deliver(request: HttpRequest, store: web::Data<Store>) -> HttpResponse 
         Method::OPTIONS => return preflight(),
         _ => return method_not_allowed(),
     }
-    let Some(wanted) = deliverable(request.match_info().unprocessed().trim_start_matches('/'))
+    let Some(wanted) = deliverable(request.path().trim_start_matches('/'))
     else {
         return not_found();
     };
