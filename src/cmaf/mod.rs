@@ -2,3 +2,4 @@
 //! and bytes to samples.
 
 pub mod boxes;
+pub mod movie;
