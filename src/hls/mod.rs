@@ -6,7 +6,6 @@
 //! did not write too.
 
 mod attributes;
-mod decimal;
 mod playlist;
 mod read;
 
