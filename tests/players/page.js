@@ -1,0 +1,221 @@
+// Runs inside the browser: drives one player over one URL and reports what it saw.
+//
+// A player is an adapter of four functions: `load` starts it and tells `note` of everything it
+// complains about, `renditions` lists what it could play, `force` makes it play one of them at
+// once, `plays` says whether it does.
+'use strict';
+
+const RENDITION_TIMEOUT_MS = 20000;
+const START_TIMEOUT_MS = 30000;
+const SEEK_TIMEOUT_MS = 20000;
+const END_TIMEOUT_MS = 30000;
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function until(condition, timeoutMs) {
+  const deadline = performance.now() + timeoutMs;
+  while (performance.now() < deadline) {
+    if (condition()) return true;
+    await sleep(50);
+  }
+  return false;
+}
+
+function playHlsJs(video, url, note) {
+  const hls = new Hls();
+  hls.on(Hls.Events.ERROR, (_, data) => {
+    const text = `${data.details} ${data.reason ?? data.error?.message ?? ''}`;
+    // "The playhead stands still though data is there" is what hls.js says of a slow machine; a
+    // hole in the stream has another name (bufferSeekOverHole).
+    const slow = ['bufferStalledError', 'bufferNudgeOnStall'].includes(data.details);
+    note(slow && !data.fatal ? 'stall' : 'error', text);
+  });
+  hls.loadSource(url);
+  hls.attachMedia(video);
+  return {
+    renditions: () => [
+      ...hls.levels.map((level, index) => ({
+        kind: 'video', index, height: level.height, bandwidth: level.bitrate, codecs: level.attrs.CODECS,
+      })),
+      ...hls.audioTracks.slice(1).map((track, i) => ({ kind: 'audio', index: i + 1, name: track.name })),
+    ],
+    force(rendition) {
+      if (rendition.kind === 'audio') hls.audioTrack = rendition.index;
+      else hls.currentLevel = rendition.index;
+    },
+    plays: (r) => (r.kind === 'audio' ? hls.audioTrack : hls.currentLevel) === r.index,
+  };
+}
+
+async function playShaka(video, url, note) {
+  shaka.polyfill.installAll();
+  const player = new shaka.Player();
+  const describe = (error) => `${error.code} ${JSON.stringify(error.data)}`;
+  player.addEventListener('error', (event) => note('error', describe(event.detail)));
+  player.addEventListener('gapjumped', () => note('error', `jumped a gap before ${video.currentTime}`));
+  player.addEventListener('stalldetected', () => note('stall', 'stalldetected'));
+  await player.attach(video);
+  try {
+    await player.load(url);
+  } catch (error) {
+    note('error', describe(error));
+  }
+  if (player.getLoadMode() !== shaka.Player.LoadMode.MEDIA_SOURCE) {
+    note('error', 'Shaka left the playing to the browser');
+  }
+  return {
+    renditions: () => player.getVariantTracks().map((track) => ({
+      kind: 'video', id: track.id, height: track.height, bandwidth: track.bandwidth, codecs: track.codecs,
+    })),
+    force(rendition) {
+      player.configure('abr.enabled', false);
+      const track = player.getVariantTracks().find(({ id }) => id === rendition.id);
+      player.selectVariantTrack(track, /* clearBuffer= */ true);
+    },
+    plays: (rendition) => player.getVariantTracks().some(({ id, active }) => active && id === rendition.id),
+  };
+}
+
+async function playDashJs(video, url, note) {
+  const player = dashjs.MediaPlayer().create();
+  // Warnings too: that a gap was jumped is told nowhere else (see play.mjs).
+  player.updateSettings({ debug: { logLevel: dashjs.Debug.LOG_LEVEL_WARNING } });
+  const events = dashjs.MediaPlayer.events;
+  player.on(events.ERROR, ({ error }) => note('error', `${error.code ?? ''} ${error.message ?? error}`));
+  player.on(events.PLAYBACK_ERROR, ({ error }) => note('error', `playback ${error?.message ?? error}`));
+  const ready = new Promise((resolve) => player.on(events.STREAM_INITIALIZED, resolve));
+  const rendered = {};
+  player.on(events.QUALITY_CHANGE_RENDERED, ({ mediaType, newRepresentation }) => {
+    rendered[mediaType] = newRepresentation.id;
+  });
+  player.initialize(video, url, true);
+  await Promise.race([ready, sleep(START_TIMEOUT_MS)]);
+  const list = (kind) => (player.getRepresentationsByType(kind) ?? []).map((representation) => ({
+    kind, id: representation.id, height: representation.height,
+    bandwidth: representation.bandwidth, codecs: representation.codecs,
+  }));
+  return {
+    renditions: () => [...list('video'), ...list('audio')],
+    force({ kind, id }) {
+      player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false, audio: false } } } });
+      player.setRepresentationForTypeById(kind, id, /* forceReplace= */ true);
+    },
+    // dash.js says nothing when it is told to render what it renders already.
+    plays: ({ kind, id }) => (rendered[kind] ?? id) === id
+      && player.getCurrentRepresentationForType(kind)?.id === id,
+  };
+}
+
+// Chromium's own HLS player tells nothing of its renditions and takes no orders.
+function playNative(video, url) {
+  video.src = url;
+  return { renditions: () => [], force() {}, plays: () => true };
+}
+
+const PLAYERS = { 'hls.js': playHlsJs, shaka: playShaka, 'dash.js': playDashJs, native: playNative };
+
+class Session {
+  constructor(video) {
+    this.video = video;
+    this.quiet = true; // while we seek, start or switch, waiting is no stall
+    this.report = { errors: [], stalls: [], heights: [], failures: [], renditions: [] };
+    video.addEventListener('error', () => this.note('error', `video: ${video.error?.message}`));
+    video.addEventListener('waiting', () => this.note('stall', 'waiting'));
+    video.addEventListener('resize', () => this.sawHeight());
+  }
+
+  note(kind, text) {
+    const entry = `${text} @${this.video.currentTime.toFixed(2)}`;
+    if (kind === 'error') this.report.errors.push(entry);
+    else if (!this.quiet) this.report.stalls.push(entry);
+  }
+
+  sawHeight() {
+    const height = this.video.videoHeight;
+    if (height && !this.report.heights.includes(height)) this.report.heights.push(height);
+  }
+
+  expect(holds, what) {
+    if (!holds) this.report.failures.push(`${what} (at ${this.video.currentTime.toFixed(2)} s)`);
+    return holds;
+  }
+
+  async plays(seconds, what) {
+    const from = this.video.currentTime;
+    // Fifteen seconds of grace: a loaded machine decodes slower than real time.
+    const moved = await until(
+      () => this.video.ended || this.video.currentTime >= from + seconds, (seconds + 15) * 1000);
+    return this.expect(moved, `did not play ${seconds} s ${what}`);
+  }
+
+  async start(autoplay) {
+    const began = performance.now();
+    if (autoplay) this.video.play().catch((error) => this.note('error', `play: ${error.message}`));
+    const started = await until(() => this.video.currentTime > 0.05, START_TIMEOUT_MS);
+    this.report.startMs = Math.round(performance.now() - began);
+    this.report.duration = this.video.duration;
+    this.sawHeight();
+    if (!this.expect(started, 'did not start')) return false;
+    this.quiet = false;
+    await this.plays(2, 'after the start');
+    const buffered = Array.from({ length: this.video.buffered.length },
+      (_, i) => [this.video.buffered.start(i), this.video.buffered.end(i)]);
+    this.report.buffered = buffered;
+    this.expect(buffered.length === 1 && buffered[0][0] === 0,
+      `the buffer is not one piece from 0: ${JSON.stringify(buffered)}`);
+    return true;
+  }
+
+  async seek(to, what) {
+    this.quiet = true;
+    this.video.currentTime = to;
+    const arrived = await until(
+      () => !this.video.seeking && (this.video.ended || this.video.currentTime > to + 0.05), SEEK_TIMEOUT_MS);
+    this.quiet = false;
+    return this.expect(arrived, `seek to ${what} did not arrive`);
+  }
+
+  async force(player, rendition) {
+    if (this.video.currentTime > this.video.duration / 2) await this.seek(1, 'the beginning');
+    this.quiet = true;
+    player.force(rendition);
+    const name = `${rendition.kind} ${rendition.height ?? rendition.name ?? rendition.id}`;
+    const there = await until(
+      () => player.plays(rendition) && !this.video.seeking
+        && (rendition.kind !== 'video' || !rendition.height || this.video.videoHeight === rendition.height),
+      RENDITION_TIMEOUT_MS);
+    this.expect(there, `${name} was never played`);
+    const played = await this.plays(1, `of ${name}`);
+    this.quiet = false;
+    this.report.renditions.push({ ...rendition, played: there && played });
+  }
+
+  async end() {
+    await this.seek(Math.max(0, this.video.duration - 3), '3 s before the end');
+    this.quiet = true; // the last frame is followed by "waiting" in some versions
+    this.expect(await until(() => this.video.ended, END_TIMEOUT_MS), 'did not reach the end');
+    this.report.endedAt = this.video.currentTime;
+    this.expect(Math.abs(this.video.currentTime - this.video.duration) < 0.1, 'ended elsewhere than at the end');
+  }
+}
+
+// Plays the start, each rendition, 60 % and the end.
+async function exercise(url, playerName, allRenditions) {
+  const video = document.getElementById('video');
+  const session = new Session(video);
+  if (playerName === 'native' && video.canPlayType('application/vnd.apple.mpegurl') === '') {
+    return { ...session.report, skipped: 'this Chromium does not play HLS by itself' };
+  }
+  const player = await PLAYERS[playerName](video, url, (kind, text) => session.note(kind, text));
+  if (await session.start(playerName !== 'dash.js')) {
+    const renditions = player.renditions();
+    session.expect(renditions.length > 0 || playerName === 'native', 'the player found no rendition');
+    if (allRenditions) for (const rendition of renditions) await session.force(player, rendition);
+    else session.report.renditions = renditions;
+    if (await session.seek(video.duration * 0.6, '60 %')) await session.plays(2, 'after the seek');
+    await session.end();
+  }
+  const quality = video.getVideoPlaybackQuality();
+  session.report.frames = { total: quality.totalVideoFrames, dropped: quality.droppedVideoFrames };
+  return session.report;
+}
