@@ -17,6 +17,10 @@ use std::fmt;
 
 /// An object of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(
+    missing_docs,
+    reason = "revision, track, number and name are the parts of the key"
+)]
 pub enum Key {
     /// `index.m3u8`: the stable HLS entry point.
     EntryHls,

@@ -14,6 +14,7 @@ pub mod time;
 pub mod media;
 
 // floor 2
+pub mod bandwidth;
 pub mod codec;
 pub mod layout;
 
@@ -22,6 +23,7 @@ pub mod cmaf;
 pub mod dash;
 pub mod hls;
 pub mod plan;
+pub mod segmenter;
 
 // floor 4
 #[cfg(feature = "transcode")]
@@ -34,11 +36,11 @@ pub mod sandbox;
 pub mod source;
 
 // floor 6
-pub mod package;
+//pub mod package;
 
 // floor 7
 #[cfg(feature = "origin")]
 pub mod origin;
 
 // floor 9
-pub mod cli;
+//pub mod cli;

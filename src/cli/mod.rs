@@ -1,1 +1,132 @@
-//! The command line: one file per subcommand.
+//! The command line: one file per subcommand. Results go to stdout, everything else to stderr.
+//!
+//! Exit codes: 0 done; 1 the input or a rule failed; 2 wrong usage; 3 something is unavailable,
+//! try again; 4 a fault of this program.
+
+mod dump;
+mod package;
+mod plan;
+mod policy;
+mod probe;
+mod progress;
+#[cfg(feature = "origin")]
+mod serve;
+mod verify;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Turns video files into HLS and DASH streams.
+#[derive(Debug, Parser)]
+#[command(name = "headwater", version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make HLS and DASH of a file; the same command again goes on where a run stopped
+    Package(package::Arguments),
+    /// Show what would be made of a file: rungs, grid, predicted bytes and CPU time
+    Plan(plan::Arguments),
+    /// Say what is in a file
+    Probe(probe::Arguments),
+    /// Check a presentation rule by rule
+    Verify(verify::Arguments),
+    /// Show the boxes of an MP4 or CMAF file as text
+    Dump(dump::Arguments),
+    /// Deliver what was packaged over HTTP
+    #[cfg(feature = "origin")]
+    Serve(serve::Arguments),
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            let usage = u8::from(e.use_stderr()) * 2;
+            // A closed terminal is no reason to fail.
+            let _ = e.print();
+            return ExitCode::from(usage);
+        }
+    };
+    let result = match arguments.command {
+        Command::Package(arguments) => package::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
+        Command::Probe(arguments) => probe::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Dump(arguments) => dump::run(&arguments),
+        #[cfg(feature = "origin")]
+        Command::Serve(arguments) => serve::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("headwater: {error}"));
+            ExitCode::from(exit_code(error.kind()))
+        }
+    }
+}
+
+/// The exit code of an error: the one place that decides it.
+fn exit_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Invalid
+        | ErrorKind::Unsupported
+        | ErrorKind::NotFound
+        | ErrorKind::Conflict
+        | ErrorKind::DataLoss => 1,
+        ErrorKind::Exhausted | ErrorKind::Unavailable => 3,
+        ErrorKind::Internal => 4,
+    }
+}
+
+/// A line on stderr. A reader that went away is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// The result on stdout.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("writing to standard output", e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A value as one line of JSON on stdout.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string(value)
+        .map_err(|e| Error::internal("writing the result as JSON").with_source(e))?;
+    print(&format!("{text}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn only_what_may_work_later_exits_with_three() {
+        assert_eq!(exit_code(ErrorKind::Exhausted), 3);
+        assert_eq!(exit_code(ErrorKind::Unavailable), 3);
+        assert_eq!(exit_code(ErrorKind::NotFound), 1);
+        assert_eq!(exit_code(ErrorKind::Internal), 4);
+    }
+}

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 /// When a source's own encoded samples are repackaged instead of encoded anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,5 +101,47 @@ impl Default for Policy {
             audio_bitrate: 128_000,
             audio_bitrate_low: 64_000,
         }
+    }
+}
+
+impl Policy {
+    /// Whether every value is within its range.
+    ///
+    /// # Errors
+    /// Names the value, its range and what was given.
+    pub fn check(&self) -> Result<()> {
+        let ranges = [
+            ("segment_seconds", self.segment_seconds, 1, 10),
+            ("gop_seconds", self.gop_seconds, 1, self.segment_seconds.max(1)),
+            ("chunk_seconds", self.chunk_seconds, self.segment_seconds, 3600),
+            ("crf", self.crf, 0, 51),
+            ("audio_bitrate", self.audio_bitrate, 32_000, 512_000),
+            ("audio_bitrate_low", self.audio_bitrate_low, 32_000, 512_000),
+        ];
+        for (name, value, low, high) in ranges {
+            if !(low..=high).contains(&value) {
+                let message = format!("policy: {name} is {value}; it must be {low} to {high}");
+                return Err(Error::invalid(message));
+            }
+        }
+        match self.rungs.iter().find(|rung| !(64..=4320).contains(*rung)) {
+            Some(rung) => Err(Error::invalid(format!(
+                "policy: rung {rung} can't be made; the short side must be 64 to 4320"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_out_of_range_is_named() {
+        assert!(Policy::default().check().is_ok());
+        let policy = Policy { segment_seconds: 0, ..Policy::default() };
+        let message = policy.check().unwrap_err().to_string();
+        assert!(message.contains("segment_seconds is 0") && message.contains("1 to 10"));
     }
 }

@@ -1,1 +1,241 @@
-//! Delivery over HTTP of what the store holds.
+//! Delivery over HTTP of what the store holds: GET and HEAD of our own objects, with ranges,
+//! validators, cache rules and CORS (conformance O02 to O07). Nothing else is visible.
+
+mod path;
+mod range;
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer, web};
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Sidecar, Store};
+use path::{Deliverable, deliverable};
+use range::{Selection, select};
+
+/// Longer than any CDN keeps a connection, so that it is never we who close first.
+const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(185);
+
+/// Serves until the process is told to stop, then lets transfers end.
+///
+/// # Errors
+/// When the listener fails.
+pub fn run(listener: TcpListener, store: Store) -> Result<()> {
+    let server = async move {
+        let app = move || {
+            App::new()
+                .app_data(web::Data::new(store.clone()))
+                .route("/healthz", web::get().to(healthz))
+                .default_service(web::to(deliver))
+        };
+        HttpServer::new(app).keep_alive(KEEP_ALIVE).listen(listener)?.run().await
+    };
+    actix_web::rt::System::new().block_on(server).map_err(|e| Error::io("serving", e))
+}
+
+/// URL paths of the HLS entry points in a data folder, at most three folders deep, sorted.
+pub fn entry_points(data: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    find_entries(data, "", 3, &mut found);
+    found.sort();
+    found
+}
+
+fn find_entries(folder: &Path, prefix: &str, depth: u32, found: &mut Vec<String>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name == crate::layout::HLS_NAME {
+            found.push(format!("{prefix}{name}"));
+        } else if depth > 0 && !name.starts_with('.') && !crate::layout::is_revision(&name) {
+            find_entries(&entry.path(), &format!("{prefix}{name}/"), depth - 1, found);
+        }
+    }
+}
+
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).body("ok\n")
+}
+
+async fn deliver(request: HttpRequest, store: web::Data<Store>) -> HttpResponse {
+    match *request.method() {
+        Method::GET | Method::HEAD => {}
+        Method::OPTIONS => return preflight(),
+        _ => return method_not_allowed(),
+    }
+    let Some(wanted) = deliverable(request.path().trim_start_matches('/'))
+    else {
+        return not_found();
+    };
+    match respond(&request, &store, &wanted).await {
+        Ok(Some(response)) => response,
+        Ok(None) => not_found(),
+        Err(e) => unavailable(&e),
+    }
+}
+
+async fn respond(
+    request: &HttpRequest,
+    store: &Store,
+    wanted: &Deliverable,
+) -> Result<Option<HttpResponse>> {
+    let Some((object, length)) = locate(store, wanted).await? else { return Ok(None) };
+    let etag = etag(store, &object, wanted).await?;
+    let headers = request.headers();
+    let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
+    if text(header::IF_NONE_MATCH).is_some_and(|tags| any_tag_matches(tags, &etag)) {
+        return Ok(Some(start(StatusCode::NOT_MODIFIED, wanted, &etag).finish()));
+    }
+    let selection = match applicable_range(request.method(), headers, &etag) {
+        None => Selection::Whole,
+        range => select(range, length),
+    };
+    let (status, first, end) = match selection {
+        Selection::Unsatisfiable => return Ok(Some(unsatisfiable(length))),
+        Selection::Whole => (StatusCode::OK, 0, length),
+        Selection::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last + 1),
+    };
+    let mut response = start(status, wanted, &etag);
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {first}-{}/{length}", end - 1);
+        response.insert_header((header::CONTENT_RANGE, range));
+    }
+    if request.method() == Method::HEAD {
+        response.no_chunking(end - first);
+        return Ok(Some(response.body(actix_web::body::SizedStream::new(
+            end - first,
+            futures_util::stream::empty::<std::result::Result<Bytes, std::io::Error>>(),
+        ))));
+    }
+    Ok(Some(response.body(store.get_range(&object, first, end).await?)))
+}
+
+/// The object's key and length. An asset under `/v/` may lie in `v/` or at the top of the data
+/// folder.
+async fn locate(store: &Store, wanted: &Deliverable) -> Result<Option<(String, u64)>> {
+    let Deliverable { folder, key } = wanted;
+    let at_top = folder.strip_prefix("v/");
+    for folder in [Some(folder.as_str()), at_top].into_iter().flatten() {
+        let object = format!("{folder}{key}");
+        if let Some(length) = store.size(&object).await? {
+            return Ok(Some((object, length)));
+        }
+    }
+    Ok(None)
+}
+
+/// The digest noted when the object was stored; worked out anew where the note is lost.
+async fn etag(store: &Store, object: &str, wanted: &Deliverable) -> Result<String> {
+    let folder = object.strip_suffix(&wanted.key.to_string()).unwrap_or_default();
+    let sidecar = format!("{folder}{}", Sidecar::key(&wanted.key.to_string()));
+    let noted = store.get(&sidecar).await?;
+    if let Some(noted) = noted.and_then(|json| serde_json::from_slice::<Sidecar>(&json).ok()) {
+        return Ok(noted.etag);
+    }
+    let bytes = store.get(object).await?.unwrap_or_default();
+    Ok(Sidecar::of(&wanted.key, &[bytes]).etag)
+}
+
+/// `If-None-Match` compares weakly (RFC 9110 section 13.1.2).
+fn any_tag_matches(tags: &str, etag: &str) -> bool {
+    let matches = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
+    tags.split(',').map(str::trim).any(matches)
+}
+
+/// The `Range` header, unless `If-Range` rules it out; only GET has ranges.
+fn applicable_range<'a>(method: &Method, headers: &'a HeaderMap, etag: &str) -> Option<&'a str> {
+    if method != Method::GET {
+        return None;
+    }
+    let condition = headers.get(header::IF_RANGE);
+    if condition.is_some_and(|condition| condition.as_bytes() != etag.as_bytes()) {
+        return None;
+    }
+    headers.get(header::RANGE)?.to_str().ok()
+}
+
+/// A response with the headers every answer about an object has.
+fn start(status: StatusCode, wanted: &Deliverable, etag: &str) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    cors(&mut response)
+        .insert_header((header::CACHE_CONTROL, wanted.key.cache_control()))
+        .insert_header((header::ETAG, etag))
+        .insert_header((header::ACCEPT_RANGES, "bytes"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    if status != StatusCode::NOT_MODIFIED {
+        response.insert_header((header::CONTENT_TYPE, wanted.key.kind().content_type()));
+    }
+    response
+}
+
+/// The same for every request, with and without `Origin`, so that caches may keep it.
+fn cors(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
+    response
+        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .insert_header((
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "Content-Length, Content-Range, Date, ETag, CMSD-Static",
+        ))
+        .insert_header(("Timing-Allow-Origin", "*"))
+        .insert_header(("Cross-Origin-Resource-Policy", "cross-origin"))
+}
+
+fn preflight() -> HttpResponse {
+    let mut response = HttpResponse::NoContent();
+    cors(&mut response)
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "Range, If-None-Match"))
+        .insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"))
+        .finish()
+}
+
+fn method_not_allowed() -> HttpResponse {
+    problem(StatusCode::METHOD_NOT_ALLOWED, "no-store", "only GET and HEAD are served here")
+        .map_headers(|headers| headers.insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD, OPTIONS")))
+}
+
+fn not_found() -> HttpResponse {
+    problem(StatusCode::NOT_FOUND, "public, max-age=1", "there is no such object")
+}
+
+fn unsatisfiable(length: u64) -> HttpResponse {
+    let value = header::HeaderValue::from_str(&format!("bytes */{length}"))
+        .expect("digits are header text");
+    problem(StatusCode::RANGE_NOT_SATISFIABLE, "no-store", "the range lies outside the object")
+        .map_headers(|headers| headers.insert(header::CONTENT_RANGE, value))
+}
+
+fn unavailable(error: &Error) -> HttpResponse {
+    let status = match error.kind() {
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    problem(status, "no-store", "the store can't be read; try again")
+}
+
+/// RFC 9457 problem details.
+fn problem(status: StatusCode, cache: &'static str, detail: &str) -> HttpResponse {
+    let title = status.canonical_reason().unwrap_or("error");
+    let body = serde_json::json!({ "title": title, "status": status.as_u16(), "detail": detail });
+    let mut response = HttpResponse::build(status);
+    cors(&mut response)
+        .insert_header((header::CONTENT_TYPE, "application/problem+json"))
+        .insert_header((header::CACHE_CONTROL, cache))
+        .body(body.to_string())
+}
+
+/// Changes a finished response's headers.
+trait MapHeaders {
+    fn map_headers<T>(self, change: impl FnOnce(&mut HeaderMap) -> T) -> Self;
+}
+
+impl MapHeaders for HttpResponse {
+    fn map_headers<T>(mut self, change: impl FnOnce(&mut HeaderMap) -> T) -> Self {
+        change(self.headers_mut());
+        self
+    }
+}

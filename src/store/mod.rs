@@ -1,1 +1,325 @@
-//! The one door to object storage.
+//! The one door to object storage: a local directory, or S3 with feature `aws`.
+//!
+//! Every object is written with its media type and cache rule, and with an ETag of ours, the
+//! digest of its bytes. Where the backend keeps attributes they travel with the object; the local
+//! directory has none, so each object there has a sidecar, `.meta/{key}.json`, written first.
+//! A name appears only with its whole content behind it.
+
+mod blocking;
+mod sidecar;
+
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    Attribute, AttributeValue, Attributes, GetOptions, ObjectStore, ObjectStoreExt, PutMode,
+    PutOptions, PutPayload,
+};
+
+pub use blocking::BlockingStore;
+pub use sidecar::Sidecar;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::Key;
+
+/// What came of a conditional create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// The object is new.
+    New,
+    /// An object of that name was there before, and stays as it was.
+    Existed,
+}
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key, relative to the store's root.
+    pub key: String,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// Where the objects of one asset are kept.
+#[derive(Debug, Clone)]
+pub struct Store {
+    backend: Arc<dyn ObjectStore>,
+    prefix: Path,
+    /// The directory, where the backend is one.
+    directory: Option<PathBuf>,
+}
+
+impl Store {
+    /// Opens the store at `place`: `s3://bucket/prefix` and the like, `file:///dir`, or a
+    /// directory, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when a directory can't be made or written to;
+    /// [`ErrorKind::Unsupported`] for a URL this build has no backend for.
+    pub fn open(place: &str) -> Result<Self> {
+        match place.split_once("://") {
+            None => Self::open_directory(FsPath::new(place)),
+            Some(("file", path)) => Self::open_directory(FsPath::new(path)),
+            Some(_) => Self::open_url(place),
+        }
+    }
+
+    fn open_directory(directory: &FsPath) -> Result<Self> {
+        let unavailable = |e: std::io::Error| {
+            let message = format!("the output directory {} can't be used", directory.display());
+            Error::new(ErrorKind::Unavailable, message).with_source(e)
+        };
+        std::fs::create_dir_all(directory).map_err(unavailable)?;
+        let directory = directory.canonicalize().map_err(unavailable)?;
+        tempfile::tempfile_in(&directory).map_err(unavailable)?;
+        let backend =
+            LocalFileSystem::new_with_prefix(&directory).map_err(|e| from_store(e, ""))?;
+        Ok(Self {
+            backend: Arc::new(backend),
+            prefix: Path::default(),
+            directory: Some(directory),
+        })
+    }
+
+    fn open_url(place: &str) -> Result<Self> {
+        let url = url::Url::parse(place)
+            .map_err(|e| Error::invalid(format!("{place} is not a URL: {e}")))?;
+        let environment = std::env::vars().map(|(name, value)| (name.to_lowercase(), value));
+        let (backend, prefix) =
+            object_store::parse_url_opts(&url, environment).map_err(|e| match e {
+                object_store::Error::Generic { .. } => Error::unsupported(format!(
+                    "{place}: no storage of that kind in this build ({e}); use a directory or s3://"
+                )),
+                other => from_store(other, place),
+            })?;
+        Ok(Self {
+            backend: Arc::from(backend),
+            prefix,
+            directory: None,
+        })
+    }
+
+    /// The directory behind it, if it is one.
+    pub fn directory(&self) -> Option<&FsPath> {
+        self.directory.as_deref()
+    }
+
+    /// Creates `key` unless an object of that name is there. The object becomes visible whole or
+    /// not at all.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exhausted`] when the disk is full, [`ErrorKind::Unavailable`] when the store
+    /// is away.
+    pub async fn create(&self, key: &Key, parts: Vec<Bytes>) -> Result<Created> {
+        match self.put(key, parts, PutMode::Create).await {
+            Ok(()) => Ok(Created::New),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::Existed),
+            Err(e) => Err(from_store(e, &key.to_string())),
+        }
+    }
+
+    /// Writes `key`, in place of what was there.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub async fn replace(&self, key: &Key, bytes: Bytes) -> Result<()> {
+        let put = self.put(key, vec![bytes], PutMode::Overwrite).await;
+        put.map_err(|e| from_store(e, &key.to_string()))
+    }
+
+    async fn put(&self, key: &Key, parts: Vec<Bytes>, mode: PutMode) -> object_store::Result<()> {
+        let sidecar = Sidecar::of(key, &parts);
+        let mut options = PutOptions::from(mode);
+        if self.directory.is_some() {
+            let meta = PutPayload::from(sidecar.to_json());
+            self.backend
+                .put(&self.path(&Sidecar::key(&key.to_string())), meta)
+                .await?;
+        } else {
+            options.attributes = attributes(&sidecar);
+        }
+        let payload: PutPayload = parts.into_iter().collect();
+        self.backend
+            .put_opts(&self.path(&key.to_string()), payload, options)
+            .await?;
+        Ok(())
+    }
+
+    /// The whole object, or `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the store is away.
+    pub async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        let got = match self.backend.get(&self.path(key)).await {
+            Ok(got) => got,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(e) => return Err(from_store(e, key)),
+        };
+        got.bytes().await.map(Some).map_err(|e| from_store(e, key))
+    }
+
+    /// Bytes `start .. end` of an object; fewer where it ends before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is no such object.
+    pub async fn get_range(&self, key: &str, start: u64, end: u64) -> Result<Bytes> {
+        if start >= end {
+            return Ok(Bytes::new());
+        }
+        let options = GetOptions {
+            range: Some((start..end).into()),
+            ..GetOptions::default()
+        };
+        let got = self.backend.get_opts(&self.path(key), options).await;
+        got.map_err(|e| from_store(e, key))?
+            .bytes()
+            .await
+            .map_err(|e| from_store(e, key))
+    }
+
+    /// The length of an object, or `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the store is away.
+    pub async fn size(&self, key: &str) -> Result<Option<u64>> {
+        match self.backend.head(&self.path(key)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(from_store(e, key)),
+        }
+    }
+
+    /// All objects whose keys start with the folder `folder`, in order of their keys.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the store is away.
+    pub async fn list(&self, folder: &str) -> Result<Vec<Listed>> {
+        let found: Vec<_> = self
+            .backend
+            .list(Some(&self.path(folder)))
+            .try_collect()
+            .await
+            .map_err(|e| from_store(e, folder))?;
+        let relative = |location: &Path| -> Option<String> {
+            let parts: Vec<_> = location
+                .prefix_match(&self.prefix)?
+                .map(|p| p.as_ref().to_owned())
+                .collect();
+            Some(parts.join("/"))
+        };
+        let mut listed: Vec<Listed> = found
+            .iter()
+            .filter_map(|meta| {
+                Some(Listed {
+                    key: relative(&meta.location)?,
+                    size: meta.size,
+                })
+            })
+            .collect();
+        listed.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(listed)
+    }
+
+    fn path(&self, key: &str) -> Path {
+        let parts = key.split('/').filter(|part| !part.is_empty());
+        parts.fold(self.prefix.clone(), |path, part| path.join(part))
+    }
+}
+
+fn attributes(sidecar: &Sidecar) -> Attributes {
+    let value = |text: &str| AttributeValue::from(text.to_owned());
+    let mut attributes = Attributes::new();
+    attributes.insert(Attribute::ContentType, value(&sidecar.content_type));
+    attributes.insert(Attribute::CacheControl, value(&sidecar.cache_control));
+    attributes.insert(Attribute::Metadata("etag".into()), value(&sidecar.etag));
+    attributes
+}
+
+/// One of the store's errors as ours.
+fn from_store(error: object_store::Error, key: &str) -> Error {
+    use object_store::Error as Store;
+    let kind = match &error {
+        Store::NotFound { .. } => ErrorKind::NotFound,
+        Store::AlreadyExists { .. } | Store::Precondition { .. } => ErrorKind::Conflict,
+        Store::NotSupported { .. } | Store::NotImplemented { .. } => ErrorKind::Unsupported,
+        Store::InvalidPath { .. } | Store::UnknownConfigurationKey { .. } => ErrorKind::Invalid,
+        other if is_out_of_space(other) => ErrorKind::Exhausted,
+        _ => ErrorKind::Unavailable,
+    };
+    let hint = if kind == ErrorKind::Exhausted {
+        "the disk is full: "
+    } else {
+        ""
+    };
+    Error::new(kind, format!("{hint}storing or reading {key}")).with_source(error)
+}
+
+fn is_out_of_space(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return matches!(io.kind(), StorageFull | QuotaExceeded | FileTooLarge);
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(number: u32) -> Key {
+        let revision = "0123456789abcdef0123456789abcdef".to_owned();
+        Key::Segment {
+            revision,
+            track: "v720".into(),
+            number,
+        }
+    }
+
+    #[test]
+    fn the_first_writer_wins_and_the_parts_are_joined() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlockingStore::open(directory.path().to_str().unwrap()).unwrap();
+        let parts = vec![Bytes::from_static(b"moof"), Bytes::from_static(b"mdat")];
+        assert_eq!(store.create(&segment(1), parts).unwrap(), Created::New);
+        let again = vec![Bytes::from_static(b"other")];
+        assert_eq!(store.create(&segment(1), again).unwrap(), Created::Existed);
+        let key = segment(1).to_string();
+        assert_eq!(store.get(&key).unwrap().unwrap(), &b"moofmdat"[..]);
+        assert_eq!(store.get_range(&key, 4, 100).unwrap(), &b"mdat"[..]);
+        assert_eq!(store.size(&segment(2).to_string()).unwrap(), None);
+        let listed = store.list("0123456789abcdef0123456789abcdef").unwrap();
+        assert_eq!(listed, [Listed { key, size: 8 }]);
+    }
+
+    #[test]
+    fn a_directory_keeps_the_headers_in_a_sidecar() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlockingStore::open(directory.path().to_str().unwrap()).unwrap();
+        store
+            .create(&segment(3), vec![Bytes::from_static(b"x")])
+            .unwrap();
+        let sidecar = store
+            .get(&Sidecar::key(&segment(3).to_string()))
+            .unwrap()
+            .unwrap();
+        let sidecar: Sidecar = serde_json::from_slice(&sidecar).unwrap();
+        assert_eq!(sidecar.content_type, "video/iso.segment");
+        assert_eq!(sidecar.cache_control, crate::layout::IMMUTABLE);
+        assert!(sidecar.etag.starts_with('"') && sidecar.etag.len() == 34);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_a_directory_is_unavailable() {
+        let error = BlockingStore::open("/dev/null/out").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("/dev/null/out"));
+    }
+}

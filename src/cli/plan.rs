@@ -1,0 +1,54 @@
+//! `headwater plan INPUT`: what would be made of it. Encodes nothing.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use serde::Serialize;
+
+use super::policy::PolicyArguments;
+use super::{print, print_json};
+use crate::error::Result;
+use crate::media::Plan;
+use crate::package::{self, Silent};
+use crate::plan::{self, Prediction};
+use crate::sandbox;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The video or audio file
+    input: PathBuf,
+    #[command(flatten)]
+    policy: PolicyArguments,
+    /// Print the plan as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonPlan<'a> {
+    input: String,
+    revision: &'a str,
+    duration_s: f64,
+    prediction: &'a Prediction,
+    plan: &'a Plan,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    let policy = arguments.policy.policy()?;
+    let sandbox = sandbox::Options::default();
+    let stop = AtomicBool::new(false);
+    let prepared = package::prepare(&arguments.input, &policy, &sandbox, None, &Silent, &stop)?;
+    let prediction = plan::predict(&prepared.plan);
+    if arguments.json {
+        return print_json(&JsonPlan {
+            input: arguments.input.display().to_string(),
+            revision: &prepared.revision,
+            duration_s: prepared.plan.duration.seconds(),
+            prediction: &prediction,
+            plan: &prepared.plan,
+        });
+    }
+    let mut text = plan::describe(&prepared.plan);
+    text.push_str(&format!("revision {}\n", prepared.revision));
+    print(&text)
+}

@@ -1,0 +1,255 @@
+//! Movie fragments (`moof`, ISO/IEC 14496-12 section 8.8): samples that come with their own
+//! tables, one fragment after the other.
+
+use super::collector::{Budget, Jump, Pending, Refusal};
+use super::fields::Fields;
+use super::track::TrackReader;
+use super::warnings::Warnings;
+use crate::cmaf::boxes::children;
+use crate::time::Ticks;
+
+/// What `trex` says for samples of which a fragment says nothing (section 8.8.3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Defaults {
+    duration: u32,
+    size: u32,
+    flags: u32,
+}
+
+impl Defaults {
+    /// Reads a `trex` box: the track's number and its defaults.
+    pub(super) fn read(payload: &[u8]) -> Option<(u32, Self)> {
+        let (_, _, mut fields) = Fields::full(payload)?;
+        let number = fields.u32()?;
+        fields.skip(4)?;
+        let defaults = Self {
+            duration: fields.u32()?,
+            size: fields.u32()?,
+            flags: fields.u32()?,
+        };
+        Some((number, defaults))
+    }
+}
+
+/// `tfhd`, section 8.8.7, with the defaults filled in.
+#[derive(Debug, Clone, Copy)]
+struct FragmentHeader {
+    number: u32,
+    base: Option<u64>,
+    base_is_moof: bool,
+    description: Option<u32>,
+    duration: Option<u32>,
+    size: Option<u32>,
+    flags: Option<u32>,
+}
+
+impl FragmentHeader {
+    fn read(payload: &[u8]) -> Option<Self> {
+        let (_, flags, mut fields) = Fields::full(payload)?;
+        let number = fields.u32()?;
+        let base = if flags & 1 != 0 {
+            Some(fields.u64()?)
+        } else {
+            None
+        };
+        let mut word = |flag| {
+            if flags & flag == 0 {
+                return Some(None);
+            }
+            fields.u32().map(Some)
+        };
+        Some(Self {
+            number,
+            base,
+            base_is_moof: flags & 0x02_0000 != 0,
+            description: word(0x02)?,
+            duration: word(0x08)?,
+            size: word(0x10)?,
+            flags: word(0x20)?,
+        })
+    }
+}
+
+/// `sample_is_non_sync_sample`, or `sample_depends_on` saying "on others" (section 8.8.3.1):
+/// some writers set only the latter.
+const NOT_SYNC: u32 = 0x0101_0000;
+
+/// Reads the fragments of one file in order.
+#[derive(Debug)]
+pub(super) struct FragmentReader<'r> {
+    pub(super) tracks: &'r mut [TrackReader],
+    pub(super) budget: &'r mut Budget,
+    pub(super) warnings: &'r mut Warnings,
+    /// First byte of the `moof` box.
+    pub(super) moof_offset: u64,
+}
+
+/// Where the runs of a track fragment count their bytes from.
+#[derive(Debug, Clone, Copy)]
+struct Base {
+    /// What data offsets are added to.
+    base: u64,
+    /// Where a run without a data offset starts: after the one before.
+    next: u64,
+}
+
+impl FragmentReader<'_> {
+    /// Reads the payload of one `moof` box.
+    pub(super) fn read(&mut self, payload: &[u8]) {
+        let mut end_of_previous = self.moof_offset;
+        for found in children(payload, 0) {
+            match found {
+                Ok(found) if found.kind.0 == *b"traf" => {
+                    let end = self.read_track_fragment(found.payload, end_of_previous);
+                    end_of_previous = end.unwrap_or(end_of_previous);
+                }
+                Ok(_) => {}
+                Err(overrun) => {
+                    self.warn(format!("{overrun}"));
+                    break;
+                }
+            }
+        }
+    }
+
+    fn warn(&mut self, line: String) {
+        let at = self.moof_offset;
+        self.warnings.push(format!("fragment at byte {at}: {line}"));
+    }
+
+    /// Returns the end of the fragment's data.
+    fn read_track_fragment(&mut self, payload: &[u8], end_of_previous: u64) -> Option<u64> {
+        let boxes = || children(payload, 0).map_while(Result::ok);
+        let header = boxes().find(|found| found.kind.0 == *b"tfhd");
+        let Some(header) = header.and_then(|found| FragmentHeader::read(found.payload)) else {
+            self.warn("a traf without a sound tfhd is left out".to_owned());
+            return None;
+        };
+        let at = self.tracks.iter().position(|t| t.number == header.number);
+        let Some(at) = at else {
+            self.warn(format!(
+                "names track {}, which the movie does not have",
+                header.number
+            ));
+            return None;
+        };
+        if header
+            .description
+            .is_some_and(|description| description > 1)
+        {
+            self.warn(format!(
+                "track {} changes its sample description; the first is used throughout",
+                header.number
+            ));
+        }
+        if let Some(found) = boxes().find(|found| found.kind.0 == *b"tfdt") {
+            self.seek(at, found.payload);
+        }
+        let base = match header.base {
+            Some(base) => base,
+            None if header.base_is_moof => self.moof_offset,
+            None => end_of_previous,
+        };
+        let mut base = Base { base, next: base };
+        for run in boxes().filter(|found| found.kind.0 == *b"trun") {
+            if self.read_run(at, &header, run.payload, &mut base).is_none() {
+                self.warn(format!(
+                    "track {} has a trun that is too short",
+                    header.number
+                ));
+            }
+        }
+        Some(base.next)
+    }
+
+    /// Moves the track to the decode time of a `tfdt` box (section 8.8.12).
+    fn seek(&mut self, at: usize, payload: &[u8]) {
+        let time = Fields::full(payload).and_then(|(version, _, mut f)| f.u32_or_u64(version));
+        let (Some(track), Some(time)) = (self.tracks.get_mut(at), time) else {
+            return;
+        };
+        if track.cut {
+            return;
+        }
+        let time = i64::try_from(time).unwrap_or(i64::MAX);
+        if let Jump::Left(ticks) = track.samples.seek(time) {
+            let (number, off) = (track.number, Ticks::new(ticks, track.timescale));
+            let here = Ticks::new(track.samples.next_decode_time(), track.timescale);
+            self.warn(format!(
+                "track {number} jumps by {off} s in time at {here} s; it is joined there"
+            ));
+        }
+    }
+
+    /// Reads a `trun` box (section 8.8.8); `None` when it ends too early.
+    fn read_run(
+        &mut self,
+        at: usize,
+        header: &FragmentHeader,
+        payload: &[u8],
+        base: &mut Base,
+    ) -> Option<()> {
+        let (_, flags, mut fields) = Fields::full(payload)?;
+        let count = fields.u32()?;
+        let mut offset = base.next;
+        if flags & 0x01 != 0 {
+            offset = base.base.saturating_add_signed(i64::from(fields.i32()?));
+        }
+        let mut first_flags = if flags & 0x04 != 0 {
+            Some(fields.u32()?)
+        } else {
+            None
+        };
+        let track = self.tracks.get_mut(at)?;
+        let defaults = track.defaults;
+        let duration = header.duration.unwrap_or(defaults.duration);
+        let size = header.size.unwrap_or(defaults.size);
+        let sample_flags = header.flags.unwrap_or(defaults.flags);
+        for _ in 0..count {
+            if track.cut {
+                break;
+            }
+            let mut column = |flag, default| {
+                if flags & flag == 0 {
+                    return Some(default);
+                }
+                fields.u32()
+            };
+            let sample = Pending {
+                duration: column(0x100, duration)?,
+                size: column(0x200, size)?,
+                sync: {
+                    let own = column(0x400, sample_flags)?;
+                    let flags = first_flags.take().unwrap_or(own);
+                    flags & NOT_SYNC == 0 || track.is_audio()
+                },
+                composition_offset: column(0x800, 0)?.cast_signed(),
+                offset,
+            };
+            offset = offset.saturating_add(u64::from(sample.size));
+            base.next = offset;
+            if let Err(refusal) = track.samples.push(sample, self.budget) {
+                track.cut = true;
+                let line = cut_line(track, refusal);
+                self.warnings.push(line);
+                break;
+            }
+        }
+        Some(())
+    }
+}
+
+fn cut_line(track: &TrackReader, refusal: Refusal) -> String {
+    let place = track.place();
+    let time = Ticks::new(track.samples.next_decode_time(), track.timescale);
+    match refusal {
+        Refusal::BeyondEnd { end } => format!(
+            "{place}: the file is cut off: {} samples are there, up to {time} s (the next one \
+             ends at byte {end})",
+            track.samples.len()
+        ),
+        Refusal::OutOfBudget => {
+            format!("{place}: claims more samples than the file can hold; it is cut at {time} s")
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! ffprobe, which shares no code with us, judges what we read from real files. It cannot judge
+//! edit lists this way (it applies them itself), nor PCM, which it splits differently.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::read_movie;
+use crate::media::{Orientation, SampleEntry, SourceIndex, SourceTrack, TrackKind};
+
+/// The folder of clips, or `None` with a note.
+fn media() -> Option<PathBuf> {
+    let folder = std::env::var_os("HEADWATER_MEDIA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/media"),
+        PathBuf::from,
+    );
+    if !folder.is_dir() {
+        eprintln!("skipped: no clips in {}", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+fn read(path: &Path) -> crate::error::Result<Option<SourceIndex>> {
+    read_movie(&std::fs::File::open(path).expect("opens"))
+}
+
+/// All MP4 and MOV clips, in order.
+fn clips() -> Vec<PathBuf> {
+    let Some(folder) = media() else {
+        return Vec::new();
+    };
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .expect("readable")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "mp4" || e == "mov"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn ffprobe(path: &Path) -> Option<Value> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-ignore_editlist", "1", "-of", "json"])
+        .args(["-show_packets", "-show_streams"])
+        .arg(path)
+        .output()
+        .expect("ffprobe is installed");
+    serde_json::from_slice::<Value>(&output.stdout)
+        .ok()
+        .filter(|probe| probe["streams"].as_array().is_some_and(|s| !s.is_empty()))
+}
+
+fn int(value: &Value) -> Option<i64> {
+    value
+        .as_i64()
+        .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
+}
+
+/// Compares a track with the packets that ffprobe shows for it. Decode times may differ by one
+/// constant: libavformat moves them all back when composition offsets are negative.
+fn assert_same_packets(name: &str, track: &SourceTrack, packets: &[&Value]) {
+    let entries: Vec<SampleEntry> = track.samples.iter().collect();
+    let place = format!("{name} track {}", track.number);
+    let shift = packets
+        .first()
+        .zip(entries.first())
+        .and_then(|(packet, entry)| Some(int(&packet["dts"])? - entry.decode_time))
+        .unwrap_or(0);
+    for (number, (entry, packet)) in entries.iter().zip(packets).enumerate() {
+        let ours = (
+            Some(entry.presentation_time()),
+            Some(entry.decode_time + shift),
+            Some(i64::from(entry.place.size)),
+            i64::try_from(entry.place.offset).ok(),
+            entry.sync,
+        );
+        let theirs = (
+            int(&packet["pts"]),
+            int(&packet["dts"]),
+            int(&packet["size"]),
+            int(&packet["pos"]),
+            packet["flags"].as_str().is_some_and(|f| f.starts_with('K')),
+        );
+        assert_eq!(
+            ours, theirs,
+            "{place} sample {number}: (pts, dts, size, pos, sync)"
+        );
+    }
+}
+
+/// Compares all that ffprobe and we say about a file.
+fn assert_same_index(path: &Path, index: &SourceIndex, probe: &Value) {
+    let name = path.file_name().expect("named").to_string_lossy();
+    let cut_off = index.warnings.iter().any(|w| w.contains("cut off"));
+    let streams = probe["streams"].as_array().expect("streams");
+    assert_eq!(
+        streams.len(),
+        index.tracks.len(),
+        "{name}: number of tracks"
+    );
+    for (stream, track) in streams.iter().zip(&index.tracks) {
+        let id = stream["id"].as_str().and_then(|id| id.strip_prefix("0x"));
+        let id = id.and_then(|id| u32::from_str_radix(id, 16).ok());
+        assert_eq!(id, Some(track.number), "{name}: track number");
+        let packets: Vec<&Value> = probe["packets"]
+            .as_array()
+            .expect("packets")
+            .iter()
+            .filter(|packet| packet["stream_index"] == stream["index"])
+            .collect();
+        assert_same_properties(&name, track, stream);
+        if track.codec.name().starts_with("pcm_") {
+            let theirs: i64 = packets.iter().filter_map(|p| int(&p["size"])).sum();
+            assert_eq!(
+                i64::try_from(track.samples.total_bytes()).ok(),
+                Some(theirs),
+                "{name}"
+            );
+            continue;
+        }
+        if !cut_off {
+            assert_eq!(
+                track.samples.len(),
+                packets.len(),
+                "{name}: number of samples"
+            );
+        }
+        assert_same_packets(&name, track, &packets);
+    }
+}
+
+fn assert_same_properties(name: &str, track: &SourceTrack, stream: &Value) {
+    let place = format!("{name} track {}", track.number);
+    if let Some(theirs) = stream["codec_name"].as_str() {
+        assert_eq!(track.codec.name(), theirs, "{place}");
+    }
+    let time_base = format!("1/{}", track.timescale.get());
+    assert_eq!(stream["time_base"], time_base.as_str(), "{place}");
+    match &track.kind {
+        TrackKind::Video(video) => {
+            let theirs = (int(&stream["width"]), int(&stream["height"]));
+            let ours = (Some(video.width.into()), Some(video.height.into()));
+            assert_eq!(ours, theirs, "{place}");
+            assert_same_orientation(&place, video.orientation, stream);
+            let aspect = video.pixel_aspect;
+            let ours = format!("{}:{}", aspect.horizontal, aspect.vertical);
+            let theirs = stream["sample_aspect_ratio"].as_str().unwrap_or("1:1");
+            assert_eq!(ours, theirs, "{place}");
+        }
+        TrackKind::Audio(audio) => {
+            let theirs = (int(&stream["sample_rate"]), int(&stream["channels"]));
+            let ours = (Some(audio.sample_rate.into()), Some(audio.channels.into()));
+            assert_eq!(ours, theirs, "{place}");
+        }
+        TrackKind::Text | TrackKind::Other => {}
+    }
+    let extradata = int(&stream["extradata_size"]).unwrap_or(0);
+    if matches!(track.kind, TrackKind::Video(_) | TrackKind::Audio(_)) {
+        assert_eq!(
+            i64::try_from(track.config.len()).ok(),
+            Some(extradata),
+            "{place}: config"
+        );
+    }
+}
+
+/// ffprobe gives the matrix; its first row is where the picture's right-hand direction goes.
+fn assert_same_orientation(place: &str, ours: Orientation, stream: &Value) {
+    let Some(matrix) = stream["side_data_list"][0]["displaymatrix"].as_str() else {
+        assert_eq!(ours, Orientation::default(), "{place}");
+        return;
+    };
+    let cells: Vec<i64> = matrix
+        .split_whitespace()
+        .filter(|word| !word.ends_with(':'))
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let unit = |n: i64| n.signum();
+    let theirs = (
+        unit(cells[0]),
+        unit(cells[1]),
+        unit(cells[3]),
+        unit(cells[4]),
+    );
+    let mirror = if ours.mirrored { -1 } else { 1 };
+    let (x, y) = [(1, 0), (0, 1), (-1, 0), (0, -1)][usize::from(ours.quarter_turns)];
+    if theirs != (0, 0, 0, 0) {
+        assert_eq!((mirror * x, mirror * y, -y, x), theirs, "{place}");
+    }
+}
+
+#[test]
+fn samples_of_every_clip_are_those_of_ffprobe() {
+    for path in clips() {
+        let name = path
+            .file_name()
+            .expect("named")
+            .to_string_lossy()
+            .into_owned();
+        let (ours, theirs) = (read(&path), ffprobe(&path));
+        eprintln!("{name}");
+        match (ours, theirs) {
+            (Ok(Some(index)), Some(probe)) => assert_same_index(&path, &index, &probe),
+            (Ok(None) | Err(_), None) => {}
+            (ours, _) => panic!("{name}: only one of us can read it: {ours:?}"),
+        }
+    }
+}
+
+#[test]
+#[ignore = "prints a table"]
+fn table() {
+    for path in clips() {
+        let name = path
+            .file_name()
+            .expect("named")
+            .to_string_lossy()
+            .into_owned();
+        match read(&path) {
+            Ok(None) => println!("{name}: not MP4"),
+            Err(e) => println!("{name}: ERROR {:?} {e}", e.kind()),
+            Ok(Some(index)) => {
+                println!("{name}: {}", index.container);
+                for t in &index.tracks {
+                    println!(
+                        "   #{} {:?} {} ts{} {} {:?} config{} edit {:?} samples {} dec {}..{} sync {} def{}",
+                        t.number,
+                        t.kind,
+                        t.codec,
+                        t.timescale.get(),
+                        t.language,
+                        t.name,
+                        t.config.len(),
+                        t.edit,
+                        t.samples.len(),
+                        t.samples.first_decode_time(),
+                        t.samples.end_decode_time(),
+                        t.samples.sync_numbers().count(),
+                        t.default
+                    );
+                }
+                for w in &index.warnings {
+                    println!("   ! {w}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The work that is left: which segments to make, and together with which.
+
+use super::stored::Stored;
+use crate::media::{AudioMethod, ChunkSpan, Plan, VideoMethod};
+
+/// A run of segments to make for some renditions. Renditions are indices into the plan's lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Job {
+    /// Decode once, encode for each rendition.
+    EncodeVideo {
+        /// Indices into `plan.video.renditions`.
+        renditions: Vec<usize>,
+        /// Which segments.
+        run: ChunkSpan,
+    },
+    /// Repackage the source's own video samples.
+    CopyVideo {
+        /// Index into `plan.video.renditions`.
+        rendition: usize,
+        /// Which segments.
+        run: ChunkSpan,
+    },
+    /// Decode once, encode for each rendition. All share one source track.
+    EncodeAudio {
+        /// Indices into `plan.audio`.
+        renditions: Vec<usize>,
+        /// Which segments.
+        run: ChunkSpan,
+    },
+    /// Repackage the source's own audio samples.
+    CopyAudio {
+        /// Index into `plan.audio`.
+        rendition: usize,
+        /// Which segments.
+        run: ChunkSpan,
+    },
+}
+
+impl Job {
+    /// The segments it makes.
+    pub fn run(&self) -> ChunkSpan {
+        match self {
+            Self::EncodeVideo { run, .. }
+            | Self::CopyVideo { run, .. }
+            | Self::EncodeAudio { run, .. }
+            | Self::CopyAudio { run, .. } => *run,
+        }
+    }
+}
+
+/// Everything that `stored` lacks, in the order it is to be made: the start of the title first,
+/// and of equal starts what is quickly made (sound, copies) before what is not.
+pub fn jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
+    let mut jobs = audio_jobs(plan, stored);
+    jobs.extend(video_jobs(plan, stored));
+    jobs.sort_by_key(|job| {
+        let slow = matches!(job, Job::EncodeVideo { .. });
+        (job.run().first_segment, slow)
+    });
+    jobs
+}
+
+fn video_jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    let Some(video) = &plan.video else { return jobs };
+    for chunk in &video.chunks {
+        let mut encodes = Together::default();
+        for (rendition, spec) in video.renditions.iter().enumerate() {
+            for run in stored.missing(&spec.id, *chunk) {
+                match spec.method {
+                    VideoMethod::Copy => jobs.push(Job::CopyVideo { rendition, run }),
+                    VideoMethod::Encode(_) => encodes.add(rendition, run),
+                }
+            }
+        }
+        let encode = |(run, renditions)| Job::EncodeVideo { renditions, run };
+        jobs.extend(encodes.0.into_iter().map(encode));
+    }
+    jobs
+}
+
+fn audio_jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    let encoded = |rendition: usize| matches!(plan.audio[rendition].method, AudioMethod::Encode { .. });
+    for (rendition, spec) in plan.audio.iter().enumerate() {
+        if !encoded(rendition) {
+            let runs = spec.chunks.iter().flat_map(|chunk| stored.missing(&spec.id, *chunk));
+            jobs.extend(runs.map(|run| Job::CopyAudio { rendition, run }));
+            continue;
+        }
+        let same_decode = |other: &usize| {
+            let other_spec = &plan.audio[*other];
+            encoded(*other)
+                && other_spec.source_track == spec.source_track
+                && other_spec.segments == spec.segments
+        };
+        let family: Vec<usize> = (0..plan.audio.len()).filter(same_decode).collect();
+        if family.first() != Some(&rendition) {
+            continue;
+        }
+        for chunk in &spec.chunks {
+            let mut encodes = Together::default();
+            for member in &family {
+                for run in stored.missing(&plan.audio[*member].id, *chunk) {
+                    encodes.add(*member, run);
+                }
+            }
+            let encode = |(run, renditions)| Job::EncodeAudio { renditions, run };
+            jobs.extend(encodes.0.into_iter().map(encode));
+        }
+    }
+    jobs
+}
+
+/// Renditions grouped by the run they lack, so that each picture is decoded once for all.
+#[derive(Default)]
+struct Together(Vec<(ChunkSpan, Vec<usize>)>);
+
+impl Together {
+    fn add(&mut self, rendition: usize, run: ChunkSpan) {
+        match self.0.iter_mut().find(|(other, _)| *other == run) {
+            Some((_, renditions)) => renditions.push(rendition),
+            None => self.0.push((run, vec![rendition])),
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Makes segments: threads take jobs, media children encode, samples are cut, muxed and stored.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use super::jobs::Job;
+use super::prepare::Prepared;
+use super::progress::{Event, Progress};
+use super::{Options, init_key, segment_key};
+use crate::cmaf::{self, MediaKind, TrackInit};
+use crate::error::{Error, ErrorKind, Result};
+use crate::media::{
+    AudioRendition, ChunkSpan, Colour, Damage, EncodedSample, Sample, SourceTrack, TaskSummary,
+    VideoPlan, VideoRendition,
+};
+use crate::plan;
+use crate::sandbox::Launcher;
+use crate::segmenter::{CutSegment, Segmenter};
+use crate::source;
+use crate::store::{BlockingStore, Created};
+use crate::time::{Ticks, Timescale};
+
+/// What a run of jobs gives besides what it stored.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// Segments stored.
+    pub(super) segments: u64,
+    /// Damage survived and children restarted, in words.
+    pub(super) warnings: Vec<String>,
+}
+
+/// An error when the user asked to stop.
+pub(super) fn check_stop(stop: &AtomicBool) -> Result<()> {
+    if stop.load(Ordering::Relaxed) {
+        let message = "stopped; run the same command again to go on from here";
+        return Err(Error::new(ErrorKind::Unavailable, message));
+    }
+    Ok(())
+}
+
+/// Does all jobs; returns when all are done, or with the first error once every thread stopped.
+pub(super) fn make(
+    prepared: &Prepared,
+    jobs: Vec<Job>,
+    store: &BlockingStore,
+    options: &Options,
+    progress: &dyn Progress,
+    stop: &AtomicBool,
+) -> Result<Made> {
+    let threads = options.jobs.unwrap_or_else(cores).clamp(1, jobs.len().max(1));
+    let maker = Maker {
+        prepared,
+        store,
+        progress,
+        stop,
+        launcher: Launcher::new(options.sandbox.clone()),
+        failed: AtomicBool::new(false),
+        segments: AtomicU64::new(0),
+        warnings: Mutex::default(),
+    };
+    let queue = Mutex::new(jobs.into_iter());
+    // A child dies with the thread that started it; these threads wait for their children.
+    let results: Vec<Result<()>> = std::thread::scope(|scope| {
+        let work = || maker.work(&queue);
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|_| Err(Error::internal("a packaging thread panicked")))
+        };
+        threads.into_iter().map(join).collect()
+    });
+    check_stop(stop)?;
+    results.into_iter().collect::<Result<Vec<()>>>()?;
+    let warnings = maker.warnings.into_inner().unwrap_or_default();
+    Ok(Made { segments: maker.segments.into_inner(), warnings: describe(warnings) })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Warnings with the movie time they belong to, in order of time, without repeats: neighbouring
+/// tasks decode the same samples around their joins.
+type Warnings = BTreeMap<(i64, String), ()>;
+
+fn describe(warnings: Warnings) -> Vec<String> {
+    let describe = |(micros, message): (i64, String)| {
+        let time = Ticks::new(micros, Timescale::MICROS);
+        format!("{:.3} s: {message}", time.seconds())
+    };
+    warnings.into_keys().map(describe).collect()
+}
+
+/// What the threads share.
+struct Maker<'a> {
+    prepared: &'a Prepared,
+    store: &'a BlockingStore,
+    progress: &'a dyn Progress,
+    stop: &'a AtomicBool,
+    launcher: Launcher,
+    /// Set by the first thread that fails, so that the others end soon.
+    failed: AtomicBool,
+    segments: AtomicU64,
+    warnings: Mutex<Warnings>,
+}
+
+impl Maker<'_> {
+    fn work(&self, queue: &Mutex<std::vec::IntoIter<Job>>) -> Result<()> {
+        loop {
+            let job = queue.lock().map_err(|_| Error::internal("the queue is poisoned"))?.next();
+            let Some(job) = job else { return Ok(()) };
+            if self.failed.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let done = check_stop(self.stop).and_then(|()| self.attempt(&job));
+            if done.is_err() {
+                self.failed.store(true, Ordering::Relaxed);
+            }
+            done?;
+        }
+    }
+
+    /// Does a job; once more when a child died under it, as one does that the system ran out of
+    /// memory for.
+    fn attempt(&self, job: &Job) -> Result<()> {
+        match self.job(job) {
+            Err(e) if e.kind() == ErrorKind::Unavailable && !self.stop.load(Ordering::Relaxed) => {
+                self.warn(0, format!("made again after a failure: {e}"));
+                self.job(job)
+            }
+            done => done,
+        }
+    }
+
+    fn job(&self, job: &Job) -> Result<()> {
+        match job {
+            Job::EncodeVideo { renditions, run } => self.encode_video(renditions, *run),
+            Job::EncodeAudio { renditions, run } => self.encode_audio(renditions, *run),
+            Job::CopyVideo { rendition, run } => self.copy_video(*rendition, *run),
+            Job::CopyAudio { rendition, run } => self.copy_audio(*rendition, *run),
+        }
+    }
+
+    fn video(&self) -> Result<&VideoPlan> {
+        self.prepared.plan.video.as_ref().ok_or_else(|| Error::internal("the plan has no video"))
+    }
+
+    fn track(&self, number: usize) -> &SourceTrack {
+        &self.prepared.index.tracks[number]
+    }
+
+    fn encode_video(&self, renditions: &[usize], run: ChunkSpan) -> Result<()> {
+        let video = self.video()?;
+        let task = plan::video_task(&self.prepared.plan, &self.prepared.index, run, renditions)?;
+        let specs: Vec<&VideoRendition> =
+            renditions.iter().map(|rendition| &video.renditions[*rendition]).collect();
+        let mut cutters = Vec::new();
+        for spec in &specs {
+            cutters.push((Segmenter::video(video, run)?, spec.id.as_str()));
+        }
+        let (source, spool) = self.files();
+        let summary = self.launcher.video(&task, source, spool, self.stop, &mut |sample| {
+            self.cut(&mut cutters, MediaKind::Video, sample)
+        })?;
+        finish(&cutters)?;
+        self.note_damage(&summary, task.timescale);
+        for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
+            let track = TrackInit::video(spec.width, spec.height, Colour::BT709, config, video.timescale);
+            self.put_init(&spec.id, &track)?;
+        }
+        Ok(())
+    }
+
+    fn encode_audio(&self, renditions: &[usize], run: ChunkSpan) -> Result<()> {
+        let task = plan::audio_task(&self.prepared.plan, &self.prepared.index, run, renditions)?;
+        let specs: Vec<&AudioRendition> =
+            renditions.iter().map(|rendition| &self.prepared.plan.audio[*rendition]).collect();
+        let mut cutters = Vec::new();
+        for spec in &specs {
+            cutters.push((Segmenter::audio(spec, run)?, spec.id.as_str()));
+        }
+        let (source, spool) = self.files();
+        let summary = self.launcher.audio(&task, source, spool, self.stop, &mut |sample| {
+            self.cut(&mut cutters, MediaKind::Audio, sample)
+        })?;
+        finish(&cutters)?;
+        self.note_damage(&summary, task.timescale);
+        for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
+            self.put_init(&spec.id, &audio_init(spec, config)?)?;
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> (&File, Option<&File>) {
+        (self.prepared.source.file(), self.prepared.spool.as_ref())
+    }
+
+    /// Gives a sample to its rendition's segmenter and stores the segment it completes.
+    fn cut(
+        &self,
+        cutters: &mut [(Segmenter, &str)],
+        kind: MediaKind,
+        sample: EncodedSample,
+    ) -> Result<()> {
+        let (segmenter, track) = cutters
+            .get_mut(sample.rendition as usize)
+            .ok_or_else(|| Error::internal("the media child sent a rendition nobody asked for"))?;
+        match segmenter.push(sample)? {
+            Some(segment) => self.put_segment(track, kind, &segment),
+            None => Ok(()),
+        }
+    }
+
+    fn copy_video(&self, rendition: usize, run: ChunkSpan) -> Result<()> {
+        let video = self.video()?;
+        let spec = &video.renditions[rendition];
+        let track = self.track(video.source_track);
+        let config = track.config.clone();
+        let colour = track_colour(track);
+        let init = TrackInit::video(spec.width, spec.height, colour, config, video.timescale);
+        self.put_init(&spec.id, &init)?;
+        for segment in run.first_segment..run.first_segment + run.segments {
+            check_stop(self.stop)?;
+            let copied = plan::copy_video(&self.prepared.plan, &self.prepared.index, segment)?;
+            self.put_copied(&spec.id, MediaKind::Video, segment + 1, &copied)?;
+        }
+        Ok(())
+    }
+
+    fn copy_audio(&self, rendition: usize, run: ChunkSpan) -> Result<()> {
+        let spec = &self.prepared.plan.audio[rendition];
+        let config = self.track(spec.source_track).config.clone();
+        self.put_init(&spec.id, &audio_init(spec, config)?)?;
+        for segment in run.first_segment..run.first_segment + run.segments {
+            check_stop(self.stop)?;
+            let copied =
+                plan::copy_audio(&self.prepared.plan, &self.prepared.index, rendition, segment)?;
+            self.put_copied(&spec.id, MediaKind::Audio, segment + 1, &copied)?;
+        }
+        Ok(())
+    }
+
+    fn put_copied(
+        &self,
+        track: &str,
+        kind: MediaKind,
+        number: u32,
+        copied: &plan::CopiedSegment,
+    ) -> Result<()> {
+        let head = cmaf::fragment_head(kind, number, copied.decode_time, &copied.samples)?;
+        let mut bytes = head;
+        source::gather(self.prepared.source.reader(), &copied.places, &mut bytes)?;
+        self.store_segment(track, number, bytes)
+    }
+
+    fn put_segment(&self, track: &str, kind: MediaKind, segment: &CutSegment) -> Result<()> {
+        let samples: &[Sample] = &segment.samples;
+        let bytes = cmaf::fragment(kind, segment.number, segment.decode_time, samples)?;
+        self.store_segment(track, segment.number, bytes)
+    }
+
+    fn store_segment(&self, track: &str, number: u32, bytes: Vec<u8>) -> Result<()> {
+        let key = segment_key(&self.prepared.revision, track, number);
+        let size = bytes.len() as u64;
+        if self.store.create(&key, vec![Bytes::from(bytes)])? == Created::New {
+            self.segments.fetch_add(1, Ordering::Relaxed);
+            self.progress.event(Event::Stored { track, number, bytes: size });
+        }
+        Ok(())
+    }
+
+    /// Stores a track's init segment. All tasks of a rendition must give the same.
+    fn put_init(&self, track: &str, init: &TrackInit) -> Result<()> {
+        let key = init_key(&self.prepared.revision, track);
+        let bytes = cmaf::init_segment(init)?;
+        if self.store.create(&key, vec![Bytes::from(bytes.clone())])? == Created::New {
+            return Ok(());
+        }
+        match self.store.get(&key.to_string())? {
+            Some(stored) if stored == bytes => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "{key}: the encoder now gives another configuration than the one stored; \
+                     it was updated since the run began: package into an empty folder"
+                ),
+            )),
+        }
+    }
+
+    fn note_damage(&self, summary: &TaskSummary, timescale: Timescale) {
+        for Damage { time, message } in &summary.damage {
+            let micros = Ticks::new(*time, timescale).to(Timescale::MICROS, crate::time::Rounding::Nearest);
+            self.warn(micros.count, message.clone());
+        }
+    }
+
+    fn warn(&self, micros: i64, message: String) {
+        if let Ok(mut warnings) = self.warnings.lock() {
+            warnings.insert((micros, message), ());
+        }
+    }
+}
+
+fn finish(cutters: &[(Segmenter, &str)]) -> Result<()> {
+    cutters.iter().try_for_each(|(segmenter, track)| segmenter.finish().map_err(|e| e.context(track)))
+}
+
+/// The decoder configurations a task reported: one a rendition.
+fn configs(summary: &TaskSummary, renditions: usize) -> Result<Vec<Vec<u8>>> {
+    if summary.configs.len() != renditions {
+        return Err(Error::internal("the media child left out a decoder configuration"));
+    }
+    Ok(summary.configs.clone())
+}
+
+fn audio_init(spec: &AudioRendition, config: Vec<u8>) -> Result<TrackInit> {
+    let timescale = Timescale::new(spec.sample_rate)
+        .ok_or_else(|| Error::internal("a sample rate of zero in the plan"))?;
+    Ok(TrackInit::audio(config, spec.channels, spec.sample_rate, spec.priming, timescale, &spec.language))
+}
+
+fn track_colour(track: &SourceTrack) -> Colour {
+    match &track.kind {
+        crate::media::TrackKind::Video(video) => video.colour,
+        _ => Colour::UNSPECIFIED,
+    }
+}

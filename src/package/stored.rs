@@ -1,0 +1,103 @@
+//! What of a revision is in the store already: the journal is the store itself.
+//!
+//! An object appears whole or not at all and never changes, and its times are fixed by the plan;
+//! so a listing says everything that a resumed run needs to know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::Result;
+use crate::layout::Key;
+use crate::media::ChunkSpan;
+use crate::store::BlockingStore;
+
+/// The tracks of one revision as the store holds them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stored {
+    /// Sizes in bytes of the segments, by track and number (from 1).
+    segments: BTreeMap<String, BTreeMap<u32, u64>>,
+    /// Tracks whose init segment is there.
+    inits: BTreeSet<String>,
+}
+
+impl Stored {
+    /// Lists the revision.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub fn list(store: &BlockingStore, revision: &str) -> Result<Self> {
+        let mut stored = Self::default();
+        for object in store.list(revision)? {
+            match Key::parse(&object.key) {
+                Some(Key::Segment { track, number, .. }) => {
+                    stored.add_segment(&track, number, object.size);
+                }
+                Some(Key::Init { track, .. }) => {
+                    stored.inits.insert(track);
+                }
+                _ => {}
+            }
+        }
+        Ok(stored)
+    }
+
+    /// Notes a segment.
+    pub fn add_segment(&mut self, track: &str, number: u32, size: u64) {
+        match self.segments.get_mut(track) {
+            Some(segments) => {
+                segments.insert(number, size);
+            }
+            None => {
+                self.segments.insert(track.to_owned(), BTreeMap::from([(number, size)]));
+            }
+        }
+    }
+
+    /// The size of segment `number` of a track, if it is there.
+    pub fn segment_size(&self, track: &str, number: u32) -> Option<u64> {
+        self.segments.get(track)?.get(&number).copied()
+    }
+
+    /// How many segments of a track are there.
+    pub fn count(&self, track: &str) -> u32 {
+        let count = self.segments.get(track).map_or(0, BTreeMap::len);
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// The runs of segments of `chunk` that `track` still lacks. A track without its init segment
+    /// lacks them all: only making one tells its configuration.
+    pub fn missing(&self, track: &str, chunk: ChunkSpan) -> Vec<ChunkSpan> {
+        if !self.inits.contains(track) {
+            return vec![chunk];
+        }
+        let mut runs: Vec<ChunkSpan> = Vec::new();
+        for segment in chunk.first_segment..chunk.first_segment + chunk.segments {
+            if self.segment_size(track, segment + 1).is_some() {
+                continue;
+            }
+            match runs.last_mut() {
+                Some(run) if run.first_segment + run.segments == segment => run.segments += 1,
+                _ => runs.push(ChunkSpan { first_segment: segment, segments: 1 }),
+            }
+        }
+        runs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_gaps_are_missing() {
+        let mut stored = Stored::default();
+        let chunk = ChunkSpan { first_segment: 0, segments: 5 };
+        assert_eq!(stored.missing("v720", chunk), [chunk]);
+        for number in [1, 3] {
+            stored.add_segment("v720", number, 10);
+        }
+        assert_eq!(stored.missing("v720", chunk), [chunk], "no init segment yet");
+        stored.inits.insert("v720".into());
+        let run = |first_segment, segments| ChunkSpan { first_segment, segments };
+        assert_eq!(stored.missing("v720", chunk), [run(1, 1), run(3, 2)]);
+    }
+}

@@ -1,0 +1,43 @@
+//! The headers an object is served with, kept beside it where the backend has no attributes.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::layout::Key;
+
+/// The headers of one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sidecar {
+    /// `Content-Type`.
+    pub content_type: String,
+    /// `Cache-Control`.
+    pub cache_control: String,
+    /// `ETag`, with its quotes: 128 bits of XXH3 over the bytes. It tells versions apart; it is
+    /// no proof against a forger, who could as well forge the object.
+    pub etag: String,
+}
+
+impl Sidecar {
+    /// The headers of the object `key` whose bytes are `parts`, one after the other.
+    pub fn of(key: &Key, parts: &[Bytes]) -> Self {
+        let mut digest = Xxh3::new();
+        for part in parts {
+            digest.update(part);
+        }
+        Self {
+            content_type: key.kind().content_type().to_owned(),
+            cache_control: key.cache_control().to_owned(),
+            etag: format!("\"{:032x}\"", digest.digest128()),
+        }
+    }
+
+    /// Where the sidecar of `key` is kept.
+    pub fn key(key: &str) -> String {
+        format!(".meta/{key}.json")
+    }
+
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("three strings are JSON")
+    }
+}
