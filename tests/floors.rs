@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("read_at", 0),
     ("time", 0),
     ("media", 1),
+    ("bandwidth", 2),
     ("codec", 2),
     ("layout", 2),
     ("cmaf", 3),
@@ -454,7 +455,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
             .file_name()
             .to_str()
             .is_some_and(|name| FOREIGN_FOLDERS.contains(&name));
-        if kind.is_dir() && !foreign {
+        if foreign {
+            continue;
+        }
+        if kind.is_dir() {
             collect(&entry.path(), files);
         } else if kind.is_file() {
             files.push(entry.path());
@@ -524,6 +528,28 @@ fn no_text_names_the_path_of_a_machine() {
         .flat_map(|(file, text)| machine_path_violations(file, text))
         .collect();
     assert_none(&violations);
+}
+
+#[test]
+fn the_library_lists_its_modules_by_floor() {
+    let text = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs");
+    let mut listed = 0;
+    let mut wrong = Vec::new();
+    for line in text.lines() {
+        if let Some(number) = line.strip_prefix("// floor ") {
+            listed = number.trim().parse().expect("a floor is a number");
+        }
+        let module = line
+            .strip_prefix("pub mod ")
+            .and_then(|rest| rest.strip_suffix(';'));
+        if let Some(module) = module.filter(|module| floor(module) != Some(listed)) {
+            wrong.push(format!(
+                "src/lib.rs: `{module}` is listed on floor {listed}, the table says {:?}",
+                floor(module)
+            ));
+        }
+    }
+    assert_none(&wrong);
 }
 
 /// Cargo finds no tests by itself here (`autotests = false`), so a forgotten one never runs.
