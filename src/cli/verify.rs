@@ -2,7 +2,7 @@
 
 use super::{print, print_json};
 use crate::error::{Error, Result};
-use crate::verify;
+use crate::verify::{self, Status};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -20,8 +20,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     } else {
         print(&report.to_string())?;
     }
-    match report.failed().count() {
+    match report.count(Status::Failed) {
         0 => Ok(()),
-        n => Err(Error::invalid(format!("{}: {n} faults", arguments.place))),
+        n => Err(Error::invalid(format!("{}: {n} rules broken", arguments.place))),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::progress::{Event, Progress};
@@ -20,9 +21,9 @@ pub struct Prepared {
     /// Samples that the source's container stores in pieces, joined; none for most containers.
     pub spool: Option<File>,
     /// What is in the source.
-    pub index: SourceIndex,
+    pub index: Arc<SourceIndex>,
     /// What will be made of it.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// Digest of source, plan and format version.
     pub revision: String,
 }
@@ -53,7 +54,7 @@ pub fn prepare(
         .map_err(named)?;
     let plan = plan::plan(&index, &digest, policy, &inspection).map_err(named)?;
     let revision = plan::revision(&plan);
-    Ok(Prepared { source, spool, index, plan, revision })
+    Ok(Prepared { source, spool, index: Arc::new(index), plan: Arc::new(plan), revision })
 }
 
 /// The index of a source: by our own reader for MP4 and MOV, else by a media child.
@@ -65,7 +66,7 @@ pub fn index(
     sandbox: &sandbox::Options,
     scratch: Option<&Path>,
 ) -> Result<(SourceIndex, Option<File>)> {
-    if let Some(index) = cmaf::read_movie(source.reader())? {
+    if let Some(index) = cmaf::movie::read_movie(source.reader())? {
         return Ok((index, None));
     }
     let spool = match scratch {
