@@ -221,7 +221,7 @@ impl FragmentReader<'_> {
                 sync: {
                     let own = column(0x400, sample_flags)?;
                     let flags = first_flags.take().unwrap_or(own);
-                    flags & NOT_SYNC == 0 || track.is_audio()
+                    flags & NOT_SYNC == 0 || !track.is_video()
                 },
                 composition_offset: column(0x800, 0)?.cast_signed(),
                 offset,

@@ -47,6 +47,9 @@ pub(super) fn read(entry: Entry<'_>) -> Option<Description> {
     if codec.name() == "opus" {
         info.sample_rate = 48_000;
     }
+    if let Some(channels) = sound.dolby_channels() {
+        info.channels = channels;
+    }
     Some(Description {
         packing: sound.packing_of(&codec),
         kind: TrackKind::Audio(info),
@@ -160,6 +163,23 @@ impl<'a> Sound<'a> {
     ) -> (Codec, Vec<u8>) {
         let config = self.find(kind).and_then(extradata);
         (Codec::from_name(name), config.unwrap_or_default())
+    }
+
+    /// Channels by `dac3` or `dec3` (ETSI TS 102 366 annex F): the entry's own field is always 2.
+    /// Dependent substreams, which add channels, are not counted.
+    fn dolby_channels(&self) -> Option<u16> {
+        const CHANNELS: [u16; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
+        let (bytes, before) = match self.find(b"dec3") {
+            // Data rate and number of substreams, then fscod, bsid, two flags and bsmod.
+            Some(dec3) => (dec3, 13 + 3 + 2 + 5 + 1 + 1 + 3),
+            // fscod, bsid and bsmod.
+            None => (self.find(b"dac3")?, 2 + 5 + 3),
+        };
+        let mut bits = Bits { bytes, at: 0 };
+        bits.take(before)?;
+        let mode = usize::try_from(bits.take(3)?).ok()?;
+        let effects = u16::try_from(bits.take(1)?).ok()?;
+        Some(CHANNELS.get(mode)? + effects)
     }
 
     /// FFmpeg's name of an uncompressed format.
