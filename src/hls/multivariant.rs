@@ -288,3 +288,127 @@ fn video_range(colour: Colour) -> &'static str {
         _ => "SDR",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MultivariantPlaylist, Playlist, read};
+    use super::*;
+    use crate::media::example;
+
+    fn written(presentation: &Presentation) -> MultivariantPlaylist {
+        let text = multivariant(presentation, "r/").expect("writes");
+        match read(&text).expect("reads") {
+            Playlist::Multivariant(playlist) => playlist,
+            Playlist::Media(_) => panic!("a multivariant playlist"),
+        }
+    }
+
+    #[test]
+    fn multivariant_playlist_is_as_expected() {
+        let text = multivariant(&example::presentation(), "").expect("writes");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn audio_only_playlist_is_as_expected() {
+        let presentation = Presentation {
+            video: Vec::new(),
+            ..example::presentation()
+        };
+        let text = multivariant(&presentation, "0123/").expect("writes");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn one_language_without_video_needs_no_group() {
+        let mut presentation = example::presentation();
+        presentation.video.clear();
+        presentation.audio.retain(|track| track.language == "en");
+        let playlist = written(&presentation);
+        let uris: Vec<_> = playlist.variants.iter().map(|v| v.uri.as_str()).collect();
+        assert_eq!(uris, ["r/a-en/index.m3u8", "r/a-en-low/index.m3u8"]);
+        assert!(playlist.renditions.is_empty());
+    }
+
+    #[test]
+    fn variant_nearest_to_two_megabits_comes_first_and_the_rest_descends() {
+        let playlist = written(&example::presentation());
+        let heights = playlist
+            .variants
+            .iter()
+            .map(|v| v.resolution().expect("has").1);
+        assert_eq!(heights.collect::<Vec<_>>(), [720, 1080, 360]);
+    }
+
+    #[test]
+    fn bandwidth_is_the_sum_of_video_peak_and_the_groups_largest_peak() {
+        let presentation = example::presentation();
+        let playlist = written(&presentation);
+        let peak = |track: &TrackCommon| peak_bps(&track.segments, track.timescale, 4);
+        let expected = peak(&presentation.video[0].common) + peak(&presentation.audio[2].common);
+        assert_eq!(playlist.variants[1].bandwidth_bps(), Some(expected));
+    }
+
+    #[test]
+    fn names_are_unique_in_a_group_and_defaults_at_most_one() {
+        let mut presentation = example::presentation();
+        for track in &mut presentation.audio {
+            track.name.clear();
+            track.language = "de".into();
+            track.default = true;
+        }
+        let playlist = written(&presentation);
+        let names = |group| playlist.group("AUDIO", group).filter_map(|r| r.name());
+        assert_eq!(names("a-high").collect::<Vec<_>>(), ["de", "de (2)"]);
+        let high = playlist.group("AUDIO", "a-high");
+        assert_eq!(high.filter(|r| r.is_default()).count(), 1);
+    }
+
+    #[test]
+    fn video_without_sound_names_no_group() {
+        let mut presentation = example::presentation();
+        presentation.audio.clear();
+        for track in &mut presentation.video {
+            track.audio_group = None;
+        }
+        let playlist = written(&presentation);
+        assert!(playlist.variants.iter().all(|v| v.audio().is_none()));
+        assert_eq!(playlist.variants[0].codecs(), Some("avc1.64001f"));
+    }
+
+    #[test]
+    fn missing_group_or_no_tracks_at_all_is_an_error() {
+        let mut presentation = example::presentation();
+        presentation.audio.clear();
+        assert!(multivariant(&presentation, "").is_err());
+        presentation.video.clear();
+        assert!(multivariant(&presentation, "").is_err());
+    }
+
+    #[test]
+    fn frame_rates_round_to_three_decimals() {
+        for (numerator, denominator, text) in [
+            (30_000, 1001, "29.970"),
+            (24_000, 1001, "23.976"),
+            (25, 1, "25.000"),
+            (1, 3, "0.333"),
+        ] {
+            let rate = FrameRate::new(numerator, denominator).expect("valid");
+            assert_eq!(three_decimals(rate), text);
+        }
+    }
+
+    #[test]
+    fn video_range_follows_the_transfer_characteristics() {
+        let range = |transfer| {
+            video_range(Colour {
+                transfer,
+                ..Colour::BT709
+            })
+        };
+        assert_eq!(
+            [range(1), range(2), range(16), range(18)],
+            ["SDR", "SDR", "PQ", "HLG"]
+        );
+    }
+}
