@@ -17,6 +17,8 @@ impl Timescale {
     pub const MILLIS: Self = Self(NonZeroU32::new(1000).expect("1000 is not zero"));
     /// One tick a microsecond.
     pub const MICROS: Self = Self(NonZeroU32::new(1_000_000).expect("a million is not zero"));
+    /// One tick a nanosecond.
+    pub const NANOS: Self = Self(NonZeroU32::new(1_000_000_000).expect("a billion is not zero"));
 
     /// `None` when `ticks_per_second` is zero.
     pub const fn new(ticks_per_second: u32) -> Option<Self> {
