@@ -14,6 +14,7 @@ pub mod time;
 pub mod media;
 
 // floor 2
+pub mod bandwidth;
 pub mod codec;
 pub mod layout;
 

@@ -200,6 +200,28 @@ impl fmt::Display for FrameRate {
     }
 }
 
+/// `text`, a decimal number of at least zero without exponent, times `10^decimals`, rounded to the
+/// nearest whole (halves up). `None` when it is no such number or too large.
+pub fn parse_decimal(text: &str, decimals: usize) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let kept = fraction.bytes().chain(std::iter::repeat(b'0'));
+    let mut value: u64 = 0;
+    for digit in whole.bytes().chain(kept.take(decimals)) {
+        value = value
+            .checked_mul(10)?
+            .checked_add(u64::from(digit - b'0'))?;
+    }
+    let round_up = fraction
+        .as_bytes()
+        .get(decimals)
+        .is_some_and(|d| *d >= b'5');
+    value.checked_add(u64::from(round_up))
+}
+
 /// Greatest common divisor; `gcd(0, n) == n`.
 pub fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
@@ -239,6 +261,25 @@ mod tests {
             "-0.021333"
         );
         assert_eq!(Ticks::new(6006, timescale(1000)).to_string(), "6.006000");
+    }
+
+    #[test]
+    fn decimals_scale_exactly() {
+        for (text, decimals, value) in [
+            ("6.006", 9, Some(6_006_000_000)),
+            ("6", 3, Some(6000)),
+            ("29.9704", 3, Some(29_970)),
+            ("29.9705", 3, Some(29_971)),
+            (".5", 1, Some(5)),
+            ("5.", 1, Some(50)),
+            ("", 3, None),
+            (".", 3, None),
+            ("-1", 3, None),
+            ("1e3", 3, None),
+            ("99999999999999999999", 0, None),
+        ] {
+            assert_eq!(parse_decimal(text, decimals), value, "{text}");
+        }
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::decimal::parse_scaled;
+use crate::time::parse_decimal;
 
 /// Most attributes of one tag that are read; the rest is told as a problem.
 const MAX_ATTRIBUTES: usize = 256;
@@ -105,7 +105,7 @@ impl AttributeList {
 
     /// A decimal number times 1000, to the nearest whole.
     pub fn thousandths(&self, name: &str) -> Option<u64> {
-        parse_scaled(self.text(name)?, 3)
+        parse_decimal(self.text(name)?, 3)
     }
 
     /// `YES` or `NO`.

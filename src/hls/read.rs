@@ -2,14 +2,13 @@
 //! rather than refused.
 
 use super::attributes::AttributeList;
-use super::decimal::parse_scaled;
 use super::playlist::{
     ByteRange, Key, Map, MediaPlaylist, MultivariantPlaylist, Playlist, PlaylistType, Rendition,
     Segment, Variant,
 };
 use super::tag;
 use crate::error::{Error, ErrorKind, Result};
-use crate::time::{Ticks, Timescale};
+use crate::time::{Ticks, Timescale, parse_decimal};
 
 /// Longest playlist that is read, in bytes.
 pub const MAX_PLAYLIST_BYTES: usize = 16 << 20;
@@ -405,7 +404,7 @@ impl SegmentReader {
     fn extinf(&mut self, tag: &Tag) {
         let (number, title) = tag.value.split_once(',').unwrap_or((&tag.value, ""));
         let number = number.trim();
-        let nanos = parse_scaled(number, 9).and_then(|nanos| i64::try_from(nanos).ok());
+        let nanos = parse_decimal(number, 9).and_then(|nanos| i64::try_from(nanos).ok());
         if nanos.is_none() {
             self.complain(tag.line, format!("EXTINF duration {number:?} is no number"));
         }
