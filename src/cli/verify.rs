@@ -14,7 +14,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let report = verify::verify_place(&arguments.place)?;
+    let report = verify::verify_target(&arguments.place)?;
     if arguments.json {
         print_json(&report)?;
     } else {

@@ -19,7 +19,7 @@ use crate::media::{
     AudioMethod, AudioRendition, ChunkSpan, Colour, Damage, EncodedSample, PixelAspect,
     SourceTrack, TaskSummary, TrackKind, VideoPlan, VideoRendition,
 };
-use crate::plan::{CopiedSegment, Lowering};
+use crate::plan::{CopiedSample, CopiedSegment, Lowering};
 use crate::sandbox::Launcher;
 use crate::segmenter::{CutSegment, Segmenter};
 use crate::source;
@@ -251,19 +251,16 @@ impl Maker<'_> {
     ) -> Result<()> {
         let decode_time = u64::try_from(copied.decode_time)
             .map_err(|_| Error::internal("a copied segment starts before the presentation"))?;
-        let mut table = Vec::with_capacity(copied.samples.len());
-        let mut places = Vec::with_capacity(copied.samples.len());
-        for sample in &copied.samples {
-            table.push(FragmentSample {
-                size: sample.place.size,
-                duration: sample.duration,
-                composition_offset: sample.composition_offset,
-                sync: sample.sync,
-            });
-            places.push(sample.place);
-        }
+        let describe = |sample: &CopiedSample| FragmentSample {
+            size: sample.place.size,
+            duration: sample.duration,
+            composition_offset: sample.composition_offset,
+            sync: sample.sync,
+        };
+        let table: Vec<FragmentSample> = copied.samples.iter().map(describe).collect();
         let mut bytes = fragment_head(kind, number, decode_time, &table)?;
-        source::gather(self.prepared.source.reader(), &places, &mut bytes)?;
+        let places = copied.samples.iter().map(|sample| sample.place);
+        source::gather(self.prepared.source.file(), places, &mut bytes)?;
         self.store_segment(track, number, bytes)
     }
 

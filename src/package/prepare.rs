@@ -45,7 +45,7 @@ pub fn prepare(
     let named = |e: Error| e.context(input.display());
     let (index, spool) = index(&source, sandbox, scratch).map_err(named)?;
     let inspection = inspect(&source, &index, policy).map_err(named)?;
-    let total = source.size();
+    let total = source.size_bytes();
     let digest = source
         .digest(&mut |done| {
             progress.event(Event::Reading { done, total });
@@ -66,7 +66,7 @@ pub fn index(
     sandbox: &sandbox::Options,
     scratch: Option<&Path>,
 ) -> Result<(SourceIndex, Option<File>)> {
-    if let Some(index) = cmaf::movie::read_movie(source.reader())? {
+    if let Some(index) = cmaf::movie::read_movie(source.file())? {
         return Ok((index, None));
     }
     let spool = match scratch {
@@ -74,7 +74,7 @@ pub fn index(
         None => tempfile::tempfile(),
     };
     let mut spool = spool.map_err(|e| Error::io("making a temporary file for the index", e))?;
-    let index = Launcher::new(sandbox.clone()).index(source.file(), source.size(), &mut spool)?;
+    let index = Launcher::new(sandbox.clone()).index(source.file(), source.size_bytes(), &mut spool)?;
     if index.tracks.iter().all(|track| track.samples.is_empty()) {
         return Err(Error::new(ErrorKind::Invalid, "no media in it; give a video or audio file"));
     }
@@ -87,7 +87,7 @@ fn inspect(source: &Source, index: &SourceIndex, policy: &Policy) -> Result<plan
         None => None,
         Some(track) => {
             let track = &index.tracks[track];
-            Some(source::inspect_h264(source.reader(), track)?.idr_samples)
+            Some(source::inspect_h264(source.file(), track)?.idr_samples)
         }
     };
     Ok(plan::Inspection { idr_samples })

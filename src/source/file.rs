@@ -71,12 +71,13 @@ impl Source {
         &self.file
     }
 
-    /// BLAKE3 digest of all bytes, 64 hexadecimal digits.
+    /// BLAKE3 digest of all bytes, 64 hexadecimal digits. `on_read` is told how many bytes are
+    /// read so far, and may stop it with an error.
     ///
     /// # Errors
-    /// When reading fails; [`ErrorKind::Conflict`] when the file's length changed since it was
-    /// opened.
-    pub fn digest(&self) -> Result<String> {
+    /// When reading fails or `on_read` says so; [`ErrorKind::Conflict`] when the file's length
+    /// changed since it was opened.
+    pub fn digest(&self, on_read: &mut dyn FnMut(u64) -> Result<()>) -> Result<String> {
         let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0; DIGEST_BUFFER];
         let mut at = 0;
@@ -84,6 +85,7 @@ impl Source {
             let got = self.file.read_at(at, &mut buffer)?;
             hasher.update(buffer.get(..got).unwrap_or_default());
             at += got as u64;
+            on_read(at)?;
             if got < buffer.len() {
                 break;
             }
@@ -174,9 +176,9 @@ mod tests {
             ("clip.mp4", 3_000_001)
         );
         let expected = blake3::hash(&bytes).to_hex().to_string();
-        assert_eq!(source.digest().expect("read"), expected);
+        assert_eq!(source.digest(&mut |_| Ok(())).expect("read"), expected);
         file.write_all(b"more").expect("written");
-        let error = source.digest().expect_err("changed");
+        let error = source.digest(&mut |_| Ok(())).expect_err("changed");
         assert_eq!(error.kind(), ErrorKind::Conflict);
     }
 }
