@@ -1,5 +1,5 @@
-//! A tree of elements -> XML, and XML -> a bounded tree. No document type, no entities but the five of XML 1.0 and
-//! character references, so nothing can be fetched or blown up.
+//! A tree of elements -> XML, and XML -> a bounded tree. No document type, no entities but the
+//! five of XML 1.0 and character references, so nothing can be fetched or blown up.
 
 use std::fmt;
 
