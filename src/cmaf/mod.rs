@@ -6,9 +6,6 @@ pub mod dump;
 mod fields;
 pub mod fragment;
 pub mod init_segment;
-<<<<<<< HEAD
 pub mod movie;
-=======
 pub mod read;
 mod tree;
->>>>>>> cmaf
