@@ -48,7 +48,5 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             plan: &prepared.plan,
         });
     }
-    let mut text = plan::describe(&prepared.plan);
-    text.push_str(&format!("revision {}\n", prepared.revision));
-    print(&text)
+    print(&plan::describe(&prepared.plan, Some(&prediction)))
 }

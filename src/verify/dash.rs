@@ -442,7 +442,7 @@ fn indexed_form(view: &RepresentationView<'_>) -> Vec<String> {
     if base.index_range.is_none() {
         faults.push("no @indexRange".to_owned());
     }
-    if base.initialization.as_ref().is_none_or(|(_, range)| range.is_none()) {
+    if base.initialization.as_ref().is_none_or(|object| object.range.is_none()) {
         faults.push("no Initialization@range".to_owned());
     }
     if view.representation.base_urls.is_empty() {
