@@ -2,3 +2,5 @@
 //! and bytes to samples.
 
 pub mod boxes;
+pub mod fragment;
+pub mod init_segment;
