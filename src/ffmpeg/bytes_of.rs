@@ -2,21 +2,23 @@
 
 use ffmpeg_next as ffmpeg;
 
-use super::{Inputs, sys};
+use super::sys;
 use crate::error::{Error, Result};
-use crate::media::{Home, Place};
+use crate::media::{Home, Place, TaskFiles};
 use crate::read_at::ReadAt;
 
 /// The largest sample that is ever read: 64 MiB, above any real picture at any real quality.
 pub(super) const MAX_SAMPLE_BYTES: u32 = 64 << 20;
 
 /// Reads the bytes at `place` into a packet with FFmpeg's padding behind them.
-pub(super) fn packet_at(inputs: &Inputs, place: Place) -> Result<ffmpeg::Packet> {
-    let file = match (place.home, &inputs.spool) {
-        (Home::Source, _) => &inputs.source,
+pub(super) fn packet_at(files: &TaskFiles, place: Place) -> Result<ffmpeg::Packet> {
+    let file = match (place.home, &files.spool) {
+        (Home::Source, _) => &files.source,
         (Home::Spool, Some(spool)) => spool,
         (Home::Spool, None) => {
-            return Err(Error::internal("the task names the spool, but there is none"));
+            return Err(Error::internal(
+                "the task names the spool, but there is none",
+            ));
         }
     };
     if place.size > MAX_SAMPLE_BYTES {

@@ -4,9 +4,9 @@
 use ffmpeg_next as ffmpeg;
 
 use super::bytes_of::packet_at;
-use super::{Inputs, from_av, sys, wants_more};
+use super::{from_av, sys, wants_more};
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::{Codec, Damage, TaskSample};
+use crate::media::{Codec, Damage, TaskFiles, TaskSample};
 use crate::time::Timescale;
 
 /// At most so many damages are reported one by one.
@@ -18,7 +18,10 @@ pub(super) const MAX_PIXELS: i64 = 8192 * 4320;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     /// Pictures of that size, held back by that many for reordering.
-    Video { size: (u32, u32), reorder_depth: u32 },
+    Video {
+        size: (u32, u32),
+        reorder_depth: u32,
+    },
     /// Sound.
     Audio { sample_rate: u32, channels: u16 },
 }
@@ -43,14 +46,24 @@ impl Decoder {
         let mut context = ffmpeg::codec::Context::new_with_codec(decoder);
         sys::set_extradata(&mut context, config)?;
         match kind {
-            Kind::Video { size, reorder_depth } => {
+            Kind::Video {
+                size,
+                reorder_depth,
+            } => {
                 // Only H.264 needs it: without it its decoder guesses the depth as it goes, and
                 // drops pictures whenever it guessed too low.
-                let depth = if *codec == Codec::H264 { reorder_depth } else { 0 };
+                let depth = if *codec == Codec::H264 {
+                    reorder_depth
+                } else {
+                    0
+                };
                 sys::set_picture_size(&mut context, size, depth);
                 sys::set_max_pixels(&mut context, MAX_PIXELS);
             }
-            Kind::Audio { sample_rate, channels } => {
+            Kind::Audio {
+                sample_rate,
+                channels,
+            } => {
                 sys::set_sound(&mut context, sample_rate, channels);
             }
         }
@@ -65,17 +78,21 @@ impl Decoder {
         let opened = context
             .open_as(decoder)
             .map_err(|e| from_av(&format!("opening the {codec} decoder"), e))?;
-        Ok(Self { opened, damage: Vec::new(), decoded: 0 })
+        Ok(Self {
+            opened,
+            damage: Vec::new(),
+            decoded: 0,
+        })
     }
 
     /// Feeds one sample and gives every frame that comes out to `take`.
     pub(super) fn push(
         &mut self,
-        inputs: &Inputs,
+        files: &TaskFiles,
         sample: &TaskSample,
         take: &mut dyn FnMut(ffmpeg::Frame) -> Result<()>,
     ) -> Result<()> {
-        let mut packet = match packet_at(inputs, sample.place) {
+        let mut packet = match packet_at(files, sample.place) {
             Ok(packet) => packet,
             Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
             Err(error) => {
@@ -106,9 +123,14 @@ impl Decoder {
         loop {
             match self.opened.send_packet(packet) {
                 Ok(()) => break,
-                Err(ffmpeg::Error::Other { errno: libc::EAGAIN }) => {
+                Err(ffmpeg::Error::Other {
+                    errno: libc::EAGAIN,
+                }) => {
                     if self.receive(time, take)? == 0 {
-                        self.note(time, "the decoder takes nothing and gives nothing".to_owned());
+                        self.note(
+                            time,
+                            "the decoder takes nothing and gives nothing".to_owned(),
+                        );
                         break;
                     }
                 }
@@ -192,7 +214,10 @@ impl Decoder {
         if self.decoded > 0 {
             return Ok((self.damage, self.decoded));
         }
-        let why = self.damage.first().map_or("no sample holds a frame", |d| &d.message);
+        let why = self
+            .damage
+            .first()
+            .map_or("no sample holds a frame", |d| &d.message);
         Err(Error::invalid(format!("nothing could be decoded: {why}")))
     }
 }
@@ -200,7 +225,9 @@ impl Decoder {
 /// The decoder of a codec on the allow-list.
 pub(super) fn allowed_decoder(codec: &Codec) -> Result<ffmpeg::Codec> {
     if !codec.is_allowed() {
-        return Err(Error::unsupported(format!("codec {codec} is not on the list of codecs decoded")));
+        return Err(Error::unsupported(format!(
+            "codec {codec} is not on the list of codecs decoded"
+        )));
     }
     sys::decoder_named(codec.name())
         .ok_or_else(|| Error::unsupported(format!("this build of FFmpeg has no {codec} decoder")))
@@ -213,8 +240,15 @@ pub(super) fn reorder_depth(samples: &[TaskSample]) -> u32 {
     const WINDOW: usize = 32;
     let mut depth = 0;
     for (number, sample) in samples.iter().enumerate() {
-        let before = samples.get(number.saturating_sub(WINDOW)..number).unwrap_or_default();
-        depth = depth.max(before.iter().filter(|earlier| earlier.time > sample.time).count());
+        let before = samples
+            .get(number.saturating_sub(WINDOW)..number)
+            .unwrap_or_default();
+        depth = depth.max(
+            before
+                .iter()
+                .filter(|earlier| earlier.time > sample.time)
+                .count(),
+        );
     }
     u32::try_from(depth.min(16)).unwrap_or(16)
 }
@@ -225,8 +259,18 @@ mod tests {
     use crate::media::{Home, Place};
 
     fn samples(times: &[i64]) -> Vec<TaskSample> {
-        let place = Place { home: Home::Source, offset: 0, size: 1 };
-        let sample = |time: &i64| TaskSample { place, time: *time, decode_time: 0, duration: 1, sync: true };
+        let place = Place {
+            home: Home::Source,
+            offset: 0,
+            size: 1,
+        };
+        let sample = |time: &i64| TaskSample {
+            place,
+            time: *time,
+            decode_time: 0,
+            duration: 1,
+            sync: true,
+        };
         times.iter().map(sample).collect()
     }
 

@@ -27,7 +27,12 @@ pub(super) struct Chosen<P> {
 
 impl<'a, P> Selection<'a, P> {
     pub(super) fn new(frames: &'a [TaskFrame]) -> Self {
-        Self { frames, next: 0, last: None, lost: Vec::new() }
+        Self {
+            frames,
+            next: 0,
+            last: None,
+            lost: Vec::new(),
+        }
     }
 
     /// Whether every frame has its picture: nothing more needs decoding.
@@ -46,16 +51,11 @@ impl<'a, P> Selection<'a, P> {
         while let Some(frame) = self.frames.get(self.next)
             && frame.source_time < time
         {
-            let shown = match &self.last {
-                Some((last, earlier)) => {
-                    self.miss(frame.source_time, *last);
-                    Arc::clone(earlier)
-                }
-                None => {
-                    self.miss(frame.source_time, time);
-                    Arc::clone(&picture)
-                }
+            let (of, shown) = match &self.last {
+                Some((last, earlier)) => (*last, Arc::clone(earlier)),
+                None => (time, Arc::clone(&picture)),
             };
+            self.miss(frame.source_time, of);
             chosen.push(self.choose(frame, shown));
         }
         while let Some(frame) = self.frames.get(self.next)
@@ -88,7 +88,11 @@ impl<'a, P> Selection<'a, P> {
     fn choose(&mut self, frame: &TaskFrame, picture: Arc<P>) -> Chosen<P> {
         let number = self.next;
         self.next += 1;
-        Chosen { number, idr: frame.idr, picture }
+        Chosen {
+            number,
+            idr: frame.idr,
+            picture,
+        }
     }
 
     fn miss(&mut self, wanted: i64, shown: i64) {
@@ -103,7 +107,13 @@ mod tests {
     use super::*;
 
     fn frames(times: &[i64]) -> Vec<TaskFrame> {
-        times.iter().map(|time| TaskFrame { source_time: *time, idr: false }).collect()
+        times
+            .iter()
+            .map(|time| TaskFrame {
+                source_time: *time,
+                idr: false,
+            })
+            .collect()
     }
 
     fn show(frames: &[TaskFrame], pictures: &[i64]) -> (Vec<i64>, Vec<i64>) {
@@ -116,13 +126,19 @@ mod tests {
         assert!(selection.is_done() || pictures.is_empty());
         let numbers: Vec<usize> = shown.iter().map(|chosen| chosen.number).collect();
         assert_eq!(numbers, (0..shown.len()).collect::<Vec<_>>());
-        (shown.iter().map(|chosen| *chosen.picture).collect(), selection.lost().to_vec())
+        (
+            shown.iter().map(|chosen| *chosen.picture).collect(),
+            selection.lost().to_vec(),
+        )
     }
 
     #[test]
     fn frames_repeat_and_skip_pictures() {
         let wanted = frames(&[0, 0, 10, 30]);
-        assert_eq!(show(&wanted, &[0, 10, 20, 30, 40]), (vec![0, 0, 10, 30], vec![]));
+        assert_eq!(
+            show(&wanted, &[0, 10, 20, 30, 40]),
+            (vec![0, 0, 10, 30], vec![])
+        );
     }
 
     #[test]

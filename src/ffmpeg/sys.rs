@@ -74,7 +74,9 @@ fn remember(line: &str) {
         // Standard error may be closed; there is nobody to tell then.
         let _ = writeln!(std::io::stderr(), "{line}");
     }
-    let mut log = LOG.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut log = LOG
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if log.len() == LOG_LINES {
         log.pop_front();
     }
@@ -83,7 +85,9 @@ fn remember(line: &str) {
 
 /// What FFmpeg has complained about since the last call: the newest line.
 pub(super) fn take_log() -> Option<String> {
-    let mut log = LOG.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut log = LOG
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let newest = log.pop_back();
     log.clear();
     newest
@@ -198,9 +202,15 @@ pub(super) fn set_colour(frame: &mut ffmpeg::Frame, colour: Colour) {
     unsafe {
         let raw = frame.as_mut_ptr();
         (*raw).color_range = range;
-        (&raw mut (*raw).color_primaries).cast::<i32>().write(i32::from(colour.primaries));
-        (&raw mut (*raw).color_trc).cast::<i32>().write(i32::from(colour.transfer));
-        (&raw mut (*raw).colorspace).cast::<i32>().write(i32::from(colour.matrix));
+        (&raw mut (*raw).color_primaries)
+            .cast::<i32>()
+            .write(i32::from(colour.primaries));
+        (&raw mut (*raw).color_trc)
+            .cast::<i32>()
+            .write(i32::from(colour.transfer));
+        (&raw mut (*raw).colorspace)
+            .cast::<i32>()
+            .write(i32::from(colour.matrix));
     }
 }
 
@@ -304,11 +314,7 @@ pub(super) fn set_sound(context: &mut ffmpeg::codec::Context, sample_rate: u32, 
 }
 
 /// Codec context flags, decoder buffer size, level: fields without a setter.
-pub(super) fn set_h264_fields(
-    context: &mut ffmpeg::codec::Context,
-    bufsize_bits: u32,
-    level: u32,
-) {
+pub(super) fn set_h264_fields(context: &mut ffmpeg::codec::Context, bufsize_bits: u32, level: u32) {
     // SAFETY: a live context that isn't open yet.
     unsafe {
         let raw = context.as_mut_ptr();
@@ -348,7 +354,11 @@ pub(super) fn stream_parameters(stream: &ffmpeg::Stream<'_>) -> StreamParameters
         let raw = stream.as_ptr();
         let parameters = (*raw).codecpar;
         let own = (*parameters).sample_aspect_ratio;
-        let aspect = if (*raw).sample_aspect_ratio.num > 0 { (*raw).sample_aspect_ratio } else { own };
+        let aspect = if (*raw).sample_aspect_ratio.num > 0 {
+            (*raw).sample_aspect_ratio
+        } else {
+            own
+        };
         StreamParameters {
             codec: codec_name(parameters),
             extradata: bytes_at((*parameters).extradata, (*parameters).extradata_size),
@@ -356,7 +366,11 @@ pub(super) fn stream_parameters(stream: &ffmpeg::Stream<'_>) -> StreamParameters
             height: unsigned((*parameters).height),
             pixel_aspect: (aspect.num, aspect.den),
             colour: Colour {
-                primaries: code_point((&raw const (*parameters).color_primaries).cast::<i32>().read()),
+                primaries: code_point(
+                    (&raw const (*parameters).color_primaries)
+                        .cast::<i32>()
+                        .read(),
+                ),
                 transfer: code_point((&raw const (*parameters).color_trc).cast::<i32>().read()),
                 matrix: code_point((&raw const (*parameters).color_space).cast::<i32>().read()),
                 full_range: (&raw const (*parameters).color_range).cast::<i32>().read()
@@ -385,7 +399,13 @@ unsafe fn codec_name(parameters: *const ffi::AVCodecParameters) -> String {
     }
     tag.to_le_bytes()
         .iter()
-        .map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' })
+        .map(|byte| {
+            if byte.is_ascii_graphic() {
+                char::from(*byte)
+            } else {
+                '.'
+            }
+        })
         .collect()
 }
 
@@ -500,7 +520,11 @@ impl Resampler {
     }
 
     /// Converts a decoded frame; `shape` must be what this converter was made for.
-    pub(super) fn push_frame(&mut self, frame: &ffmpeg::Frame, output: &mut [Vec<f32>]) -> Result<()> {
+    pub(super) fn push_frame(
+        &mut self,
+        frame: &ffmpeg::Frame,
+        output: &mut [Vec<f32>],
+    ) -> Result<()> {
         // SAFETY: a live frame; `extended_data` has a pointer for each plane of `nb_samples`.
         let (data, samples) = unsafe {
             let raw = frame.as_ptr();
@@ -511,12 +535,17 @@ impl Resampler {
     }
 
     /// Converts planes of equal length.
-    pub(super) fn push_planes(&mut self, planes: &[Vec<f32>], output: &mut [Vec<f32>]) -> Result<()> {
+    pub(super) fn push_planes(
+        &mut self,
+        planes: &[Vec<f32>],
+        output: &mut [Vec<f32>],
+    ) -> Result<()> {
         let samples = planes.first().map_or(0, Vec::len);
         if planes.len() != self.channels || planes.iter().any(|plane| plane.len() != samples) {
             return Err(Error::internal("sound planes of unequal length"));
         }
-        let mut pointers: Vec<*const u8> = planes.iter().map(|plane| plane.as_ptr().cast()).collect();
+        let mut pointers: Vec<*const u8> =
+            planes.iter().map(|plane| plane.as_ptr().cast()).collect();
         let samples = c_int::try_from(samples).map_err(|_| no_memory())?;
         // SAFETY: one pointer for each channel, each to `samples` floats.
         unsafe { self.convert(pointers.as_mut_ptr(), samples, output) }
@@ -546,7 +575,9 @@ impl Resampler {
             plane.resize(plane.len() + room, 0.0);
         }
         if output.len() != self.channels {
-            return Err(Error::internal("one output plane for each channel expected"));
+            return Err(Error::internal(
+                "one output plane for each channel expected",
+            ));
         }
         let mut pointers: Vec<*mut u8> = output
             .iter_mut()
@@ -577,7 +608,11 @@ impl Drop for Resampler {
 
 impl std::fmt::Debug for Resampler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Resampler({} -> {} Hz)", self.input_rate, self.output_rate)
+        write!(
+            f,
+            "Resampler({} -> {} Hz)",
+            self.input_rate, self.output_rate
+        )
     }
 }
 
@@ -609,7 +644,11 @@ pub(super) fn sound_frame(planes: &[&[f32]], sample_rate: u32) -> Result<ffmpeg:
 }
 
 /// Sets sample rate, planar float and the default layout of that many channels on an encoder.
-pub(super) fn set_encoder_sound(context: &mut ffmpeg::codec::Context, sample_rate: u32, channels: u16) {
+pub(super) fn set_encoder_sound(
+    context: &mut ffmpeg::codec::Context,
+    sample_rate: u32,
+    channels: u16,
+) {
     set_sound(context, sample_rate, channels);
     // SAFETY: a live context that isn't open yet.
     unsafe { (*context.as_mut_ptr()).sample_fmt = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP };
@@ -618,4 +657,20 @@ pub(super) fn set_encoder_sound(context: &mut ffmpeg::codec::Context, sample_rat
 /// An error of ours from an FFmpeg error code.
 pub(super) fn from_code(what: &str, code: c_int) -> Error {
     super::from_av(what, ffmpeg::Error::from(code))
+}
+
+/// The pixel format of that number, if FFmpeg has it.
+pub(super) fn pixel_format(number: i32) -> Option<ffmpeg::format::Pixel> {
+    if number < 0 || number >= ffi::AVPixelFormat::AV_PIX_FMT_NB as i32 {
+        return None;
+    }
+    // SAFETY: the enum has every value from 0 up to its count.
+    let format = unsafe { std::mem::transmute::<i32, ffi::AVPixelFormat>(number) };
+    Some(ffmpeg::format::Pixel::from(format))
+}
+
+/// Whether the decoder marked the picture as two fields.
+pub(super) fn is_interlaced(frame: &ffmpeg::Frame) -> bool {
+    // SAFETY: a live frame.
+    unsafe { (*frame.as_ptr()).interlaced_frame != 0 }
 }
