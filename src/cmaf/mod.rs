@@ -8,3 +8,6 @@ pub mod fragment;
 pub mod init_segment;
 pub mod read;
 mod tree;
+
+#[cfg(test)]
+mod tests;
