@@ -9,3 +9,6 @@ pub mod init_segment;
 pub mod movie;
 pub mod read;
 mod tree;
+
+#[cfg(test)]
+mod tests;
