@@ -164,7 +164,7 @@ pub(crate) fn aac(frames: u32) -> SourceTrack {
     for number in 0..frames {
         let place = Place {
             home: Home::Source,
-            offset: 1 << 40 | u64::from(number) * 900,
+            offset: (1 << 40) + u64::from(number) * 900,
             size: 340,
         };
         samples.push(1024, 0, true, place);

@@ -132,7 +132,7 @@ impl Lowering {
         let head = most(|recipe| recipe.head_frames).unwrap_or(0).min(first);
         let tail = most(|recipe| recipe.tail_frames)
             .unwrap_or(0)
-            .min(video.frames - end);
+            .min(video.frames.saturating_sub(end));
         let pictures = self
             .pictures
             .as_ref()

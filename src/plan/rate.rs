@@ -14,6 +14,10 @@ pub(crate) const MAX_RATE: u32 = 60;
 /// Slowest output in frames a second: segments of a few seconds need some frames to cut at.
 const MIN_RATE: u32 = 5;
 
+/// What can be a source's rate, in millionths of a frame a second; beyond that timestamps are
+/// taken as irregular.
+const MICRO_RATES: std::ops::RangeInclusive<u64> = 10_000..=1_000_000_000;
+
 /// Rates that sources are made at, as fractions, ascending.
 const KNOWN: &[(u32, u32)] = &[
     (1, 1),
@@ -100,7 +104,10 @@ fn source_rate(times: &[i64], timescale: Timescale, duration: i64) -> (FrameRate
         return (rate(25, 1), times.len() < 2);
     };
     let known = beat.known_rates(timescale);
-    let close = |candidate: &FrameRate| beat.differs_by_permille(*candidate, timescale) <= 10;
+    let close = |candidate: &FrameRate| {
+        MICRO_RATES.contains(&micro(*candidate))
+            && beat.differs_by_permille(*candidate, timescale) <= 10
+    };
     let candidates = known.iter().copied().chain([beat.exact(timescale)]);
     for candidate in candidates.filter(close) {
         if keeps_grid(times, timescale, candidate) {
@@ -209,7 +216,8 @@ impl Beat {
 
     fn rounded(self, timescale: Timescale, denominator: u32) -> FrameRate {
         let unit = 1_000_000 / u64::from(denominator.max(1));
-        let steps = (self.micro_rate(timescale) + unit / 2) / unit;
+        let micro_rate = self.micro_rate(timescale).min(*MICRO_RATES.end());
+        let steps = (micro_rate + unit / 2) / unit;
         let steps = u32::try_from(steps).unwrap_or(u32::MAX).max(1);
         FrameRate::new(steps, denominator).unwrap_or(rate(25, 1))
     }

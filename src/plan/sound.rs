@@ -154,47 +154,39 @@ impl Stage {
         };
         let rate = output_rate(&index.tracks[main.track], policy);
         let to_rate = |time: Ticks| time.to(rate, Rounding::Nearest).count;
-        let start = sounds
-            .iter()
-            .map(|sound| to_rate(sound.start))
-            .min()
-            .unwrap_or(0);
-        let end = sounds
-            .iter()
-            .map(|sound| to_rate(sound.end))
-            .max()
-            .unwrap_or(0);
+        let starts = sounds.iter().map(|sound| to_rate(sound.start));
+        let ends = sounds.iter().map(|sound| to_rate(sound.end));
+        let (start, end) = (starts.min().unwrap_or(0), ends.max().unwrap_or(0));
         let length = end.saturating_sub(start).max(1);
         let second = i64::from(rate.get());
         limits::check_duration(length / second)?;
-        let seconds = u32::try_from((length + second - 1) / second)
-            .unwrap_or(1)
-            .max(1);
-        let point = |frame: u32| CutPoint {
-            frame,
-            time: i64::from(frame) * second,
-        };
-        let points: Vec<CutPoint> = (0..seconds).map(point).collect();
-        let nominal = i64::from(policy.segment_seconds) * second;
-        let rule = SegmentRule::new(nominal, policy.segment_seconds, rate);
-        let spans = cuts::segments(
-            &points,
-            CutPoint {
-                frame: seconds,
-                time: length,
-            },
-            rule,
-        );
         Ok(Self {
             origin: Ticks::new(start, rate),
             duration: Ticks::new(length, rate),
-            cuts: spans
-                .iter()
-                .map(|span| Ticks::new(span.start, rate))
-                .collect(),
+            cuts: whole_second_cuts(length, rate, policy),
             low: true,
         })
     }
+}
+
+/// Starts of segments of about the asked length at whole seconds.
+fn whole_second_cuts(length: i64, rate: Timescale, policy: &Policy) -> Vec<Ticks> {
+    let second = i64::from(rate.get());
+    let seconds = u32::try_from((length + second - 1) / second).unwrap_or(1);
+    let point = |frame: u32| CutPoint {
+        frame,
+        time: i64::from(frame) * second,
+    };
+    let points: Vec<CutPoint> = (0..seconds.max(1)).map(point).collect();
+    let end = CutPoint {
+        frame: seconds.max(1),
+        time: length,
+    };
+    let nominal = i64::from(policy.segment_seconds) * second;
+    let rule = SegmentRule::new(nominal, policy.segment_seconds, rate);
+    let spans = cuts::segments(&points, end, rule);
+    let starts = spans.iter().map(|span| Ticks::new(span.start, rate));
+    starts.collect()
 }
 
 /// The audio renditions, each language's best first.
@@ -365,8 +357,10 @@ impl Maker<'_> {
             ("starts", self.missing_at_start()),
             ("ends", self.missing_at_end()),
         ];
+        let only = self.policy.passthrough == Passthrough::Only;
         for (verb, missing) in places {
-            if missing.saturating_abs() <= 100_000 {
+            // Nothing is padded where nothing is encoded: `tell_copied` speaks of that.
+            if missing.saturating_abs() <= 100_000 || (only && missing > 0) {
                 continue;
             }
             let seconds = Ticks::new(missing.saturating_abs(), Timescale::MICROS);
