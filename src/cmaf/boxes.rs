@@ -154,6 +154,13 @@ impl BoxWriter {
         Self::default()
     }
 
+    /// An empty writer with room for `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(capacity),
+        }
+    }
+
     /// A box whose payload is what `body` writes.
     ///
     /// # Panics

@@ -1,0 +1,361 @@
+//! Writes the CMAF header of a track (ISO/IEC 23000-19 section 7.3.1): `ftyp` and `moov`, from
+//! which every fragment of the track can be decoded.
+//!
+//! The bytes depend on the values given and nothing else: all creation and modification times are
+//! zero, all durations are zero because the samples are in fragments.
+
+use super::boxes::BoxWriter;
+use crate::codec::aac::{AudioSpecificConfig, EsDescriptor, OBJECT_TYPE_MPEG4_AUDIO};
+use crate::codec::avc::AvcConfig;
+use crate::media::{Colour, PixelAspect};
+use crate::time::{FrameRate, Timescale};
+
+/// The id of the only track of every file of ours.
+pub const TRACK_ID: u32 = 1;
+
+/// What the header of a track says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackInit {
+    /// Ticks a second of all times of the track.
+    pub timescale: Timescale,
+    /// Three-letter ISO 639-2/T code (`und` when not known), or else a BCP 47 tag.
+    pub language: String,
+    /// What only video or audio has.
+    pub kind: TrackInitKind,
+}
+
+/// The part that depends on the kind of track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrackInitKind {
+    /// H.264 video under the sample entry `avc1`.
+    Video(VideoInit),
+    /// AAC audio under the sample entry `mp4a`.
+    Audio(AudioInit),
+}
+
+/// What a video header says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoInit {
+    /// Width of the cropped picture in pixels.
+    pub width: u16,
+    /// Height of the cropped picture in pixels.
+    pub height: u16,
+    /// Shape of a pixel.
+    pub pixel_aspect: PixelAspect,
+    /// Colour, written to `colr` as it is.
+    pub colour: Colour,
+    /// Frames a second, where known; decides about the media profile brand only.
+    pub frame_rate: Option<FrameRate>,
+    /// The decoder configuration; samples have lengths of its `length_size`.
+    pub avc: AvcConfig,
+}
+
+/// What an audio header says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioInit {
+    /// `AudioSpecificConfig`, as the encoder or the source gave it.
+    pub config: Vec<u8>,
+    /// Channels that come out of the decoder.
+    pub channels: u16,
+    /// Samples a second that come out of the decoder.
+    pub sample_rate: u32,
+    /// Decoded samples at the start that are not to be heard, in ticks of the track. Zero leaves
+    /// out the edit list.
+    pub priming: u32,
+    /// Bits a second on average, 0 when not known.
+    pub bitrate_bps: u32,
+}
+
+/// The bytes of the header.
+pub fn init_segment(init: &TrackInit) -> Vec<u8> {
+    let mut w = BoxWriter::with_capacity(1024);
+    write_ftyp(&mut w, init);
+    w.nest(b"moov", |w| {
+        write_mvhd(w, init);
+        w.nest(b"trak", |w| write_trak(w, init));
+        w.nest(b"mvex", write_trex);
+    });
+    w.into_bytes()
+}
+
+fn write_ftyp(w: &mut BoxWriter, init: &TrackInit) {
+    w.nest(b"ftyp", |w| {
+        w.raw(b"iso6").u32(0).raw(b"iso6").raw(b"cmfc");
+        if matches!(init.kind, TrackInitKind::Video(_)) {
+            w.raw(b"cmf2");
+        }
+        if let Some(brand) = media_profile_brand(&init.kind) {
+            w.raw(&brand);
+        }
+    });
+}
+
+/// The brand of the smallest CMAF media profile that the track conforms to (ISO/IEC 23000-19
+/// tables A.1 and A.2); `None` beyond them.
+pub fn media_profile_brand(kind: &TrackInitKind) -> Option<[u8; 4]> {
+    match kind {
+        TrackInitKind::Video(video) => video_profile_brand(video),
+        TrackInitKind::Audio(audio) => audio_profile_brand(audio),
+    }
+}
+
+fn video_profile_brand(video: &VideoInit) -> Option<[u8; 4]> {
+    let sps = video.avc.sps().ok()?;
+    let profile_fits = matches!(sps.profile, 66 | 77 | 100);
+    let colour = video.colour;
+    let unsaid = |value: u8| value == 2;
+    let hd_colour = [colour.primaries, colour.transfer, colour.matrix]
+        .iter()
+        .all(|value| *value == 1 || unsaid(*value));
+    let sd_colour = (matches!(colour.primaries, 1 | 5 | 6) || unsaid(colour.primaries))
+        && (matches!(colour.transfer, 1 | 6) || unsaid(colour.transfer))
+        && (matches!(colour.matrix, 1 | 5 | 6) || unsaid(colour.matrix));
+    let too_fast = video
+        .frame_rate
+        .is_some_and(|rate| rate.numerator() > 60 * rate.denominator());
+    if !profile_fits || colour.full_range || !sps.frame_mbs_only || too_fast {
+        return None;
+    }
+    let within = |width: u16, height: u16, level: u8| {
+        video.width <= width && video.height <= height && video.avc.level <= level
+    };
+    if sd_colour && within(864, 576, 31) {
+        Some(*b"cfsd")
+    } else if hd_colour && within(1920, 1080, 40) {
+        Some(*b"cfhd")
+    } else if hd_colour && within(1920, 1080, 42) {
+        Some(*b"chdf")
+    } else {
+        None
+    }
+}
+
+fn audio_profile_brand(audio: &AudioInit) -> Option<[u8; 4]> {
+    let config = AudioSpecificConfig::parse(&audio.config).ok()?;
+    if config.object_type != crate::codec::aac::AAC_LC || audio.sample_rate > 48_000 {
+        return None;
+    }
+    match audio.channels {
+        1 | 2 => Some(*b"caac"),
+        3..=8 => Some(*b"camc"),
+        _ => None,
+    }
+}
+
+/// The matrix that changes nothing (ISO/IEC 14496-12 section 8.2.2.2).
+const IDENTITY: [u32; 9] = [0x0001_0000, 0, 0, 0, 0x0001_0000, 0, 0, 0, 0x4000_0000];
+
+fn write_matrix(w: &mut BoxWriter) {
+    for value in IDENTITY {
+        w.u32(value);
+    }
+}
+
+fn write_mvhd(w: &mut BoxWriter, init: &TrackInit) {
+    w.full(b"mvhd", 0, 0, |w| {
+        w.u32(0).u32(0).u32(init.timescale.get()).u32(0);
+        w.u32(0x0001_0000).u16(0x0100).raw(&[0; 10]); // rate 1, volume 1
+        write_matrix(w);
+        w.raw(&[0; 24]).u32(TRACK_ID + 1);
+    });
+}
+
+fn write_trak(w: &mut BoxWriter, init: &TrackInit) {
+    write_tkhd(w, init);
+    if let TrackInitKind::Audio(audio) = &init.kind
+        && audio.priming > 0
+    {
+        w.nest(b"edts", |w| write_elst(w, audio.priming));
+    }
+    w.nest(b"mdia", |w| {
+        write_mdhd(w, init);
+        write_hdlr(w, init);
+        write_elng(w, init);
+        w.nest(b"minf", |w| write_minf(w, init));
+    });
+}
+
+/// `track_enabled`, `track_in_movie`, `track_in_preview`: the default for media tracks by
+/// ISO/IEC 14496-12 section 8.3.2.1.
+const TRACK_FLAGS: u32 = 7;
+
+fn write_tkhd(w: &mut BoxWriter, init: &TrackInit) {
+    w.full(b"tkhd", 0, TRACK_FLAGS, |w| {
+        w.u32(0).u32(0).u32(TRACK_ID).u32(0).u32(0);
+        w.raw(&[0; 8]).u16(0).u16(0); // layer, alternate_group
+        match &init.kind {
+            TrackInitKind::Video(video) => {
+                w.u16(0).u16(0);
+                write_matrix(w);
+                w.u32(display_width(video))
+                    .u32(u32::from(video.height) << 16);
+            }
+            TrackInitKind::Audio(_) => {
+                w.u16(0x0100).u16(0);
+                write_matrix(w);
+                w.u32(0).u32(0);
+            }
+        }
+    });
+}
+
+/// Width with square pixels as 16.16 fixed point.
+fn display_width(video: &VideoInit) -> u32 {
+    let PixelAspect {
+        horizontal,
+        vertical,
+    } = video.pixel_aspect;
+    let fixed = u64::from(video.width) << 16;
+    let stretched = fixed.saturating_mul(u64::from(horizontal)) / u64::from(vertical.max(1));
+    u32::try_from(stretched).unwrap_or(u32::MAX)
+}
+
+/// The edit list that leaves out the priming (ISO/IEC 14496-12 section 8.6.6). Duration 0 stands
+/// for the whole of a fragmented track.
+fn write_elst(w: &mut BoxWriter, priming: u32) {
+    match i32::try_from(priming) {
+        Ok(media_time) => w.full(b"elst", 0, 0, |w| {
+            w.u32(1).u32(0).i32(media_time).u32(0x0001_0000);
+        }),
+        Err(_) => w.full(b"elst", 1, 0, |w| {
+            w.u32(1).u64(0).u64(u64::from(priming)).u32(0x0001_0000);
+        }),
+    };
+}
+
+/// Language of `mdhd`: three letters of five bits, each less 0x60. `None` for anything but three
+/// small letters.
+pub fn packed_language(language: &str) -> Option<u16> {
+    let letters: [u8; 3] = language.as_bytes().try_into().ok()?;
+    let packed = letters.iter().try_fold(0, |packed, letter| {
+        letter
+            .is_ascii_lowercase()
+            .then(|| packed << 5 | u16::from(letter - 0x60))
+    });
+    packed
+}
+
+/// `und`.
+const UNDETERMINED: u16 = 0x55c4;
+
+fn write_mdhd(w: &mut BoxWriter, init: &TrackInit) {
+    let language = packed_language(&init.language).unwrap_or(UNDETERMINED);
+    w.full(b"mdhd", 0, 0, |w| {
+        w.u32(0).u32(0).u32(init.timescale.get()).u32(0);
+        w.u16(language).u16(0);
+    });
+}
+
+/// The extended language tag (ISO/IEC 14496-12 section 8.4.6), where `mdhd` cannot say it.
+fn write_elng(w: &mut BoxWriter, init: &TrackInit) {
+    let tag = init.language.as_bytes();
+    if packed_language(&init.language).is_none() && !tag.is_empty() && !tag.contains(&0) {
+        w.full(b"elng", 0, 0, |w| {
+            w.raw(tag).u8(0);
+        });
+    }
+}
+
+fn write_hdlr(w: &mut BoxWriter, init: &TrackInit) {
+    let (handler, name) = match init.kind {
+        TrackInitKind::Video(_) => (b"vide", "VideoHandler"),
+        TrackInitKind::Audio(_) => (b"soun", "SoundHandler"),
+    };
+    w.full(b"hdlr", 0, 0, |w| {
+        w.u32(0).raw(handler).raw(&[0; 12]);
+        w.raw(name.as_bytes()).u8(0);
+    });
+}
+
+fn write_minf(w: &mut BoxWriter, init: &TrackInit) {
+    match init.kind {
+        TrackInitKind::Video(_) => w.full(b"vmhd", 0, 1, |w| {
+            w.raw(&[0; 8]);
+        }),
+        TrackInitKind::Audio(_) => w.full(b"smhd", 0, 0, |w| {
+            w.raw(&[0; 4]);
+        }),
+    };
+    w.nest(b"dinf", |w| {
+        w.full(b"dref", 0, 0, |w| {
+            w.u32(1).full(b"url ", 0, 1, |_| {}); // the media is in this file
+        });
+    });
+    w.nest(b"stbl", |w| write_stbl(w, init));
+}
+
+fn write_stbl(w: &mut BoxWriter, init: &TrackInit) {
+    w.full(b"stsd", 0, 0, |w| {
+        w.u32(1);
+        match &init.kind {
+            TrackInitKind::Video(video) => write_avc1(w, video),
+            TrackInitKind::Audio(audio) => write_mp4a(w, audio),
+        }
+    });
+    for table in [b"stts", b"stsc"] {
+        w.full(table, 0, 0, |w| {
+            w.u32(0);
+        });
+    }
+    w.full(b"stsz", 0, 0, |w| {
+        w.u32(0).u32(0);
+    });
+    w.full(b"stco", 0, 0, |w| {
+        w.u32(0);
+    });
+}
+
+/// Reserved bytes and `data_reference_index` of every sample entry.
+const SAMPLE_ENTRY: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
+
+fn write_avc1(w: &mut BoxWriter, video: &VideoInit) {
+    w.nest(b"avc1", |w| {
+        w.raw(&SAMPLE_ENTRY).raw(&[0; 16]);
+        w.u16(video.width).u16(video.height);
+        w.u32(0x0048_0000).u32(0x0048_0000).u32(0).u16(1); // 72 dpi, one frame a sample
+        w.raw(&[0; 32]).u16(0x0018).u16(0xffff); // no compressor name, depth, pre_defined -1
+        w.nest(b"avcC", |w| {
+            w.raw(&video.avc.to_bytes());
+        });
+        w.nest(b"colr", |w| write_nclx(w, video.colour));
+        w.nest(b"pasp", |w| {
+            w.u32(video.pixel_aspect.horizontal)
+                .u32(video.pixel_aspect.vertical);
+        });
+    });
+}
+
+fn write_nclx(w: &mut BoxWriter, colour: Colour) {
+    w.raw(b"nclx");
+    w.u16(u16::from(colour.primaries));
+    w.u16(u16::from(colour.transfer));
+    w.u16(u16::from(colour.matrix));
+    w.u8(if colour.full_range { 0x80 } else { 0 });
+}
+
+fn write_mp4a(w: &mut BoxWriter, audio: &AudioInit) {
+    let esds = EsDescriptor {
+        object_type: OBJECT_TYPE_MPEG4_AUDIO,
+        buffer_size: 0,
+        max_bitrate_bps: audio.bitrate_bps,
+        average_bitrate_bps: audio.bitrate_bps,
+        specific: audio.config.clone(),
+    };
+    // 16.16 fixed point: a rate of 65,536 or more does not fit and is left to the configuration.
+    let sample_rate = u16::try_from(audio.sample_rate).unwrap_or(0);
+    w.nest(b"mp4a", |w| {
+        w.raw(&SAMPLE_ENTRY).raw(&[0; 8]);
+        w.u16(audio.channels).u16(16).u32(0);
+        w.u32(u32::from(sample_rate) << 16);
+        w.nest(b"esds", |w| {
+            w.raw(&esds.to_bytes());
+        });
+    });
+}
+
+fn write_trex(w: &mut BoxWriter) {
+    // Every fragment repeats its defaults; these are never used.
+    w.full(b"trex", 0, 0, |w| {
+        w.u32(TRACK_ID).u32(1).u32(0).u32(0).u32(0);
+    });
+}
