@@ -4,6 +4,7 @@
 //!
 //! Only the first bytes of each sync sample are read.
 
+use crate::codec::avc::{AvcConfig, NAL_IDR, NAL_PPS, NAL_SPS};
 use crate::error::{Error, Result};
 use crate::media::{Codec, Place, SourceTrack};
 use crate::read_at::ReadAt;
@@ -14,10 +15,6 @@ const HEAD: usize = 4096;
 
 /// NAL units looked at before a sample is given up.
 const MAX_UNITS: u32 = 256;
-
-const SLICE_IDR: u8 = 5;
-const SEQUENCE_PARAMETER_SET: u8 = 7;
-const PICTURE_PARAMETER_SET: u8 = 8;
 
 /// What was seen in the sync samples of an H.264 track.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,7 +27,7 @@ pub struct VideoInspection {
     /// Numbers (from 0) of the sync samples whose NAL units make no sense.
     pub broken_samples: Vec<u32>,
     /// Bytes of the length in front of each NAL unit: 1, 2 or 4.
-    pub length_size: u8,
+    pub length_size: usize,
     /// Sequence or picture parameter sets are repeated within samples.
     pub has_in_band_parameter_sets: bool,
     /// A sequence parameter set within a sample is none of those in the configuration: the
@@ -50,8 +47,9 @@ impl VideoInspection {
 /// Inspects the sync samples of an H.264 track.
 ///
 /// # Errors
-/// [`crate::error::ErrorKind::Unsupported`] when the track is not H.264 with an `avcC`
-/// configuration, and what reading fails with.
+/// [`crate::error::ErrorKind::Unsupported`] when the track is not H.264,
+/// [`crate::error::ErrorKind::Invalid`] without a sound `avcC` configuration, and what reading
+/// fails with.
 pub fn inspect_h264(reader: &dyn ReadAt, track: &SourceTrack) -> Result<VideoInspection> {
     let place = format!("track {}", track.number);
     if track.codec != Codec::H264 {
@@ -60,11 +58,7 @@ pub fn inspect_h264(reader: &dyn ReadAt, track: &SourceTrack) -> Result<VideoIns
             track.codec
         )));
     }
-    let Some(config) = Config::read(&track.config) else {
-        return Err(Error::unsupported(format!(
-            "{place} has no sound avcC configuration, so that its samples cannot be read"
-        )));
-    };
+    let config = AvcConfig::parse(&track.config).map_err(|e| e.context(&place))?;
     let mut seen = VideoInspection {
         length_size: config.length_size,
         ..VideoInspection::default()
@@ -75,7 +69,7 @@ pub fn inspect_h264(reader: &dyn ReadAt, track: &SourceTrack) -> Result<VideoIns
             continue;
         }
         let numbers = match first_slice(&mut head, sample.place, &config, &mut seen)? {
-            Some(SLICE_IDR) => &mut seen.idr_samples,
+            Some(NAL_IDR) => &mut seen.idr_samples,
             Some(_) => &mut seen.other_samples,
             None => &mut seen.broken_samples,
         };
@@ -88,7 +82,7 @@ pub fn inspect_h264(reader: &dyn ReadAt, track: &SourceTrack) -> Result<VideoIns
 fn first_slice(
     head: &mut Head<'_>,
     place: Place,
-    config: &Config<'_>,
+    config: &AvcConfig,
     seen: &mut VideoInspection,
 ) -> Result<Option<u8>> {
     head.place = place;
@@ -99,14 +93,14 @@ fn first_slice(
         };
         match unit.kind {
             1..=5 => return Ok(Some(unit.kind)),
-            SEQUENCE_PARAMETER_SET => {
+            NAL_SPS => {
                 seen.has_in_band_parameter_sets = true;
                 if !seen.parameter_sets_differ {
                     let bytes = head.bytes(unit.start, unit.len)?;
-                    seen.parameter_sets_differ = !config.contains(bytes);
+                    seen.parameter_sets_differ = !config.sets.sps.iter().any(|set| set == bytes);
                 }
             }
-            PICTURE_PARAMETER_SET => seen.has_in_band_parameter_sets = true,
+            NAL_PPS => seen.has_in_band_parameter_sets = true,
             _ => {}
         }
         at = unit.start.saturating_add(unit.len);
@@ -125,14 +119,14 @@ struct Unit {
 
 impl Unit {
     /// The unit whose length field starts at `at`; `None` when it does not fit into the sample.
-    fn read(head: &mut Head<'_>, at: u32, length_size: u8) -> Result<Option<Self>> {
-        let prefix = u32::from(length_size);
+    fn read(head: &mut Head<'_>, at: u32, length_size: usize) -> Result<Option<Self>> {
+        let prefix = u32::try_from(length_size).unwrap_or(4);
         let sample_size = head.place.size;
         let bytes = head.bytes(at, prefix + 1)?;
         let Some((kind, length)) = bytes.split_last() else {
             return Ok(None);
         };
-        if bytes.len() <= usize::from(length_size) {
+        if bytes.len() <= length_size {
             return Ok(None);
         }
         let len = length.iter().fold(0_u32, |n, b| n << 8 | u32::from(*b));
@@ -196,37 +190,6 @@ impl<'r> Head<'r> {
     }
 }
 
-/// What is needed of an `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 section 5.3.3.1).
-#[derive(Debug)]
-struct Config<'a> {
-    length_size: u8,
-    sequence_parameter_sets: Vec<&'a [u8]>,
-}
-
-impl<'a> Config<'a> {
-    fn read(avcc: &'a [u8]) -> Option<Self> {
-        let (fixed, mut rest) = avcc.split_at_checked(6)?;
-        let &[1, _, _, _, length, count] = fixed else {
-            return None;
-        };
-        let mut sequence_parameter_sets = Vec::new();
-        for _ in 0..count & 0x1f {
-            let (len, tail) = rest.split_first_chunk()?;
-            let (set, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
-            sequence_parameter_sets.push(set);
-            rest = tail;
-        }
-        Some(Self {
-            length_size: (length & 3) + 1,
-            sequence_parameter_sets,
-        })
-    }
-
-    fn contains(&self, set: &[u8]) -> bool {
-        self.sequence_parameter_sets.contains(&set)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
@@ -253,8 +216,7 @@ mod tests {
             table.push(1, 0, true, place);
             bytes.extend(sample);
         }
-        let mut config = vec![1, 66, 0, 30, 0xff, 0xe1, 0, 5];
-        config.extend(SPS);
+        let config = [&[1, 66, 0, 30, 0xff, 0xe1, 0, 5], SPS, &[1, 0, 2, 0x68, 1]].concat();
         let track = SourceTrack {
             number: 1,
             kind: TrackKind::Other,
