@@ -124,7 +124,7 @@ fn judge_i_frame_variant(
 /// of its audio group say (Apple HLS Authoring 9.1, 9.3; RFC 8216bis 4.4.6.2).
 fn codecs<'a>(
     variant: &Variant,
-    media: Option<&MediaView>,
+    media: Option<&'a MediaView>,
     audio: impl Iterator<Item = &'a MediaView>,
 ) -> Vec<String> {
     let Some(written) = variant.codecs() else {

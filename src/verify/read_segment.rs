@@ -38,7 +38,7 @@ pub(super) fn sniff(head: &[u8]) -> Container {
     match head {
         [] => Container::Unknown,
         _ if is_ts => Container::Ts,
-        [b'I', b'D', b'3', ..] | [0xff, 0xf0.., ..] | [0x0b, 0x77, ..] => Container::PackedAudio,
+        [b'I', b'D', b'3', ..] | [0xff, 0xf0..=0xff, ..] | [0x0b, 0x77, ..] => Container::PackedAudio,
         [b'W', b'E', b'B', b'V', b'T', b'T', ..] => Container::WebVtt,
         [0xef, 0xbb, 0xbf, b'W', b'E', b'B', b'V', b'T', b'T', ..] => Container::WebVtt,
         [_, _, _, _, a, b, c, d, ..] if is_top_level([*a, *b, *c, *d]) => Container::Fmp4,
