@@ -11,11 +11,6 @@ impl<'a> Cursor<'a> {
         Self { rest: payload }
     }
 
-    /// What has not been read.
-    pub(super) fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
     pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;

@@ -71,7 +71,7 @@ mod tests {
         // 1 Mb/s at 25 frames a second is 5000 bytes a frame.
         let sizes = vec![5000; 500];
         let buffer = DecoderBuffer::new(1_000_000, 1_000_000);
-        assert_eq!(decoder_buffer_underflows(&sizes, rate(25), buffer), []);
+        assert_eq!(decoder_buffer_underflows(&sizes, rate(25), buffer), [0; 0]);
     }
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
         let chunk = [vec![100_000_u64], vec![2000; 12]].concat();
         let joined = [chunk.clone(), chunk.clone()].concat();
         let buffer = DecoderBuffer::new(1_000_000, 1_000_000);
-        assert_eq!(decoder_buffer_underflows(&chunk, rate(25), buffer), []);
+        assert_eq!(decoder_buffer_underflows(&chunk, rate(25), buffer), [0; 0]);
         assert_eq!(decoder_buffer_underflows(&joined, rate(25), buffer), [13]);
     }
 

@@ -95,6 +95,8 @@ pub(super) struct PictureFacts {
     pub(super) pixel_aspect: Option<(u32, u32)>,
     /// `colr` of type `nclx`: primaries, transfer, matrix.
     pub(super) colour: Option<[u16; 3]>,
+    /// `full_range_flag` of the same.
+    pub(super) full_range: bool,
     /// Parameter sets, for H.264.
     pub(super) avc: Option<AvcFacts>,
 }

@@ -123,14 +123,32 @@ fn brands(init: &InitFacts) -> Vec<String> {
 fn media_profile_brands(entry: &EntryFacts) -> &'static [&'static [u8; 4]] {
     match (&entry.kind.0, &entry.picture, &entry.sound) {
         (b"avc1", Some(picture), _) => avc_profile_brands(picture),
-        (b"mp4a", _, Some(sound)) if sound.channels <= 2 => &[b"caac", b"caaa"],
-        (b"mp4a", _, Some(_)) => &[b"camc", b"caac"],
+        (b"mp4a", _, Some(sound)) if aac_lc(entry) && sound.sample_rate <= 48_000 => {
+            match sound.channels {
+                1 | 2 => &[b"caac", b"caaa"],
+                _ => &[b"camc", b"caac"],
+            }
+        }
         _ => &[],
     }
 }
 
-/// ISO/IEC 23000-19 table A.1: SD to level 3.1 (864x576), HD to 4.0 (1920x1080), HDHF to 4.2.
+fn aac_lc(entry: &EntryFacts) -> bool {
+    entry.codecs.as_ref().is_ok_and(|codecs| codecs == "mp4a.40.2")
+}
+
+/// ISO/IEC 23000-19 table A.1: SD to level 3.1 (864x576), HD to 4.0 (1920x1080), HDHF to 4.2; all
+/// progressive, in video range, of BT.709 (or unsaid) colour. SD with BT.601 has a brand too, but
+/// none is asked for here.
 fn avc_profile_brands(picture: &PictureFacts) -> &'static [&'static [u8; 4]] {
+    let usual_colour = picture.colour.is_none_or(|c| c.iter().all(|v| matches!(v, 1 | 2)));
+    let usual_profile = picture
+        .avc
+        .as_ref()
+        .is_some_and(|avc| matches!(avc.record[0], 66 | 77 | 100) && avc.progressive == Some(true));
+    if picture.full_range || !usual_colour || !usual_profile {
+        return &[];
+    }
     let level = picture.avc.as_ref().map_or(u8::MAX, |avc| avc.record[2]);
     let fits = |width, height| picture.width <= width && picture.height <= height;
     match level {

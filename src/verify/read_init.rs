@@ -313,7 +313,10 @@ fn visual_entry(entry: &BoxRef<'_>, trouble: &mut Vec<String>) -> Option<EntryFa
             b"hvcC" => codecs = hevc_codecs(entry.kind, child.payload).ok_or("hvcC is cut off".into()),
             b"av1C" => codecs = av1_codecs(child.payload).ok_or("av1C is cut off".into()),
             b"pasp" => picture.pixel_aspect = pixel_aspect(child.payload),
-            b"colr" => picture.colour = picture.colour.or_else(|| nclx(child.payload)),
+            b"colr" => {
+                picture.colour = picture.colour.or_else(|| nclx(child.payload));
+                picture.full_range |= child.payload.get(10).is_some_and(|byte| byte & 0x80 != 0);
+            }
             _ => {}
         }
     }
