@@ -127,7 +127,8 @@ const ALLOWED_HERE: &[i64] = &[];
 
 fn forbid_system_calls() -> bool {
     let programs = || -> Result<[BpfProgram; 2], seccompiler::BackendError> {
-        Ok([allow_list()?, no_clone3()?])
+        // The allow-list last: it does not allow further filters.
+        Ok([no_clone3()?, allow_list()?])
     };
     programs().is_ok_and(|programs| programs.iter().all(|p| apply_filter_all_threads(p).is_ok()))
 }
