@@ -36,11 +36,11 @@ pub mod sandbox;
 pub mod source;
 
 // floor 6
-//pub mod package;
+pub mod package;
 
 // floor 7
 #[cfg(feature = "origin")]
 pub mod origin;
 
 // floor 9
-//pub mod cli;
+pub mod cli;

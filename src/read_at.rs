@@ -31,7 +31,7 @@ pub trait ReadAt: Send + Sync {
         if got == buffer.len() {
             return Ok(());
         }
-        let (wanted, end) = (buffer.len(), offset + got as u64);
+        let (wanted, end) = (buffer.len(), offset.saturating_add(got as u64));
         Err(Error::new(
             ErrorKind::DataLoss,
             format!("{wanted} bytes wanted at byte {offset}, but the data ends at byte {end}"),
@@ -58,6 +58,16 @@ impl ReadAt for File {
             }
         }
         Ok(filled)
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for &T {
+    fn size(&self) -> Result<u64> {
+        (**self).size()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        (**self).read_at(offset, buffer)
     }
 }
 

@@ -15,5 +15,5 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let path = arguments.file.display();
     let bytes =
         std::fs::read(&arguments.file).map_err(|e| Error::io(format!("reading {path}"), e))?;
-    super::print(&cmaf::dump(&bytes))
+    super::print(&cmaf::dump::dump(&bytes))
 }

@@ -13,6 +13,7 @@ use super::progress::Shown;
 use super::{print, print_json, say};
 use crate::bandwidth;
 use crate::error::{Error, Result};
+use crate::hls;
 use crate::layout;
 use crate::media::{Presentation, TrackCommon};
 use crate::package::{self, Options, Outcome};
@@ -162,7 +163,7 @@ impl<'a> JsonResult<'a> {
 }
 
 fn renditions(presentation: &Presentation) -> Vec<JsonRendition<'_>> {
-    let target = bandwidth::target_duration(presentation);
+    let target = hls::target_duration(presentation);
     let rendition = |common: &'_ TrackCommon| {
         let peak = bandwidth::peak_bps(&common.segments, common.timescale, target);
         (peak, bandwidth::average_bps(&common.segments, common.timescale))

@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let sandbox = sandbox::Options::default();
     let stop = AtomicBool::new(false);
     let prepared = package::prepare(&arguments.input, &policy, &sandbox, None, &Silent, &stop)?;
-    let prediction = plan::predict(&prepared.plan);
+    let prediction = plan::predict(&prepared.plan, &prepared.index);
     if arguments.json {
         return print_json(&JsonPlan {
             input: arguments.input.display().to_string(),
@@ -48,7 +48,5 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             plan: &prepared.plan,
         });
     }
-    let mut text = plan::describe(&prepared.plan);
-    text.push_str(&format!("revision {}\n", prepared.revision));
-    print(&text)
+    print(&plan::describe(&prepared.plan, Some(&prediction)))
 }

@@ -2,7 +2,7 @@
 
 use super::{print, print_json};
 use crate::error::{Error, Result};
-use crate::verify;
+use crate::verify::{self, Status};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -14,14 +14,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let report = verify::verify_place(&arguments.place)?;
+    let report = verify::verify_target(&arguments.place)?;
     if arguments.json {
         print_json(&report)?;
     } else {
         print(&report.to_string())?;
     }
-    match report.failed().count() {
+    match report.count(Status::Failed) {
         0 => Ok(()),
-        n => Err(Error::invalid(format!("{}: {n} faults", arguments.place))),
+        n => Err(Error::invalid(format!("{}: {n} rules broken", arguments.place))),
     }
 }

@@ -2,6 +2,13 @@
 //! and bytes to samples.
 
 pub mod boxes;
+pub mod dump;
+mod fields;
 pub mod fragment;
 pub mod init_segment;
 pub mod movie;
+pub mod read;
+mod tree;
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,10 @@ mod element;
 mod mpd;
 mod read;
 mod timeline;
+mod write;
 
 pub use addressing::{
-    Addressing, SegmentBase, SegmentList, SegmentRef, SegmentTemplate, TemplateValues,
+    Addressing, ObjectRange, SegmentBase, SegmentList, SegmentRef, SegmentTemplate, TemplateValues,
     expand_template,
 };
 pub use duration::{format_duration, parse_duration};
@@ -20,3 +21,4 @@ pub use element::{Element, MAX_MPD_BYTES};
 pub use mpd::{AdaptationSet, Common, Descriptor, Mpd, Period, Problem, Representation};
 pub use read::read;
 pub use timeline::{Timeline, TimelineEntry, TimelineSegment};
+pub use write::mpd;

@@ -1,1 +1,71 @@
 //! The one door to FFmpeg. Out go our own types, never one of FFmpeg's.
+//!
+//! Only the media child calls in here: the main program must not even load FFmpeg's libraries.
+//! Nothing here opens a file or an address; bytes come from descriptors that the child was given,
+//! results leave through a [`TaskOutput`].
+
+mod aac;
+mod audio;
+mod bytes_of;
+mod decode;
+mod deinterlace;
+mod h264;
+mod index;
+mod picture;
+mod probe_order;
+mod selection;
+mod sys;
+mod times;
+mod video;
+
+use ffmpeg_next as ffmpeg;
+
+pub use self::sys::close_inherited_descriptors;
+use crate::error::{Error, ErrorKind, Result};
+use crate::media::{Task, TaskFiles, TaskOutput, TaskResult};
+
+/// Does one task.
+///
+/// # Errors
+/// `Invalid` when nothing can be decoded, `Unsupported` for codecs and containers off the list,
+/// `Internal` when an encoder breaks its promises.
+pub fn run(task: Task, files: &TaskFiles, output: &dyn TaskOutput) -> Result<TaskResult> {
+    sys::capture_log();
+    match task {
+        Task::Index(task) => {
+            index::run(&task, files, output).map(|index| TaskResult::Index(Box::new(index)))
+        }
+        Task::Video(task) => video::run(&task, files, output).map(TaskResult::Summary),
+        Task::Audio(task) => audio::run(&task, files, output).map(TaskResult::Summary),
+    }
+}
+
+/// One of FFmpeg's errors, met while doing `what`, with what it logged.
+fn from_av(what: &str, error: ffmpeg::Error) -> Error {
+    let kind = match error {
+        ffmpeg::Error::InvalidData | ffmpeg::Error::Eof => ErrorKind::Invalid,
+        ffmpeg::Error::DecoderNotFound
+        | ffmpeg::Error::DemuxerNotFound
+        | ffmpeg::Error::PatchWelcome => ErrorKind::Unsupported,
+        ffmpeg::Error::Other {
+            errno: libc::ENOMEM,
+        } => ErrorKind::Exhausted,
+        ffmpeg::Error::Other { errno: libc::EIO } => ErrorKind::DataLoss,
+        _ => ErrorKind::Internal,
+    };
+    match sys::take_log() {
+        Some(line) => Error::new(kind, format!("{what}: {error} ({line})")),
+        None => Error::new(kind, format!("{what}: {error}")),
+    }
+}
+
+/// Whether a codec call wants something else first, rather than having failed.
+fn wants_more(error: ffmpeg::Error) -> bool {
+    matches!(
+        error,
+        ffmpeg::Error::Eof
+            | ffmpeg::Error::Other {
+                errno: libc::EAGAIN
+            }
+    )
+}

@@ -6,10 +6,16 @@
 //! did not write too.
 
 mod attributes;
+mod check;
+mod media_playlist;
+mod multivariant;
 mod playlist;
 mod read;
 
 pub use attributes::{Attribute, AttributeList};
+pub use check::check;
+pub use media_playlist::{media_playlist, target_duration};
+pub use multivariant::multivariant;
 pub use playlist::{
     ByteRange, Key, Map, MediaPlaylist, MultivariantPlaylist, Playlist, PlaylistType, Rendition,
     Segment, Variant,

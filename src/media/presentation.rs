@@ -94,3 +94,113 @@ pub struct AudioTrack {
     /// Repackaged, not encoded.
     pub copied: bool,
 }
+
+/// A presentation to render in tests: three rungs, two languages, two audio bitrates.
+#[cfg(test)]
+#[allow(missing_docs, reason = "test data that explains itself")]
+pub(crate) mod example {
+    use super::*;
+
+    /// 10.01 seconds at 30000/1001 frames a second in segments of 4.004 s; audio of 48 kHz.
+    pub(crate) fn presentation() -> Presentation {
+        Presentation {
+            revision: "0123456789abcdef0123456789abcdef".into(),
+            source_digest: "feed".into(),
+            duration: Ticks::new(300_300, timescale(30_000)),
+            video: vec![
+                video("v1080", 1920, 1080, 625, Some("a-high")),
+                video("v720", 1280, 720, 230, Some("a-high")),
+                video("v360", 640, 360, 40, Some("a-low")),
+            ],
+            audio: vec![
+                audio("a-en", "a-high", "en", "English", true, 16),
+                audio("a-en-low", "a-low", "en", "English", true, 8),
+                audio(
+                    "a-fr",
+                    "a-high",
+                    "fr",
+                    "Français \"doublé\" & <plus>",
+                    false,
+                    17,
+                ),
+                audio(
+                    "a-fr-low",
+                    "a-low",
+                    "fr",
+                    "Français \"doublé\" & <plus>",
+                    false,
+                    8,
+                ),
+            ],
+            waivers: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn timescale(ticks_per_second: u32) -> Timescale {
+        Timescale::new(ticks_per_second).expect("non-zero")
+    }
+
+    pub(crate) fn video(
+        id: &str,
+        width: u32,
+        height: u32,
+        kilobytes_per_second: u64,
+        audio_group: Option<&str>,
+    ) -> VideoTrack {
+        let durations = [120_120, 120_120, 60_060];
+        VideoTrack {
+            common: common(id, "avc1.64001f", 30_000, &durations, kilobytes_per_second),
+            width,
+            height,
+            frame_rate: FrameRate::new(30_000, 1001).expect("valid"),
+            colour: Colour::BT709,
+            copied: false,
+            audio_group: audio_group.map(str::to_owned),
+        }
+    }
+
+    pub(crate) fn audio(
+        id: &str,
+        group: &str,
+        language: &str,
+        name: &str,
+        default: bool,
+        kilobytes_per_second: u64,
+    ) -> AudioTrack {
+        let durations = [188 * 1024, 188 * 1024, 95 * 1024];
+        AudioTrack {
+            common: common(id, "mp4a.40.2", 48_000, &durations, kilobytes_per_second),
+            group: group.into(),
+            language: language.into(),
+            name: name.into(),
+            default,
+            channels: 2,
+            sample_rate: 48_000,
+            priming: 1024,
+            copied: false,
+        }
+    }
+
+    pub(crate) fn common(
+        id: &str,
+        codecs: &str,
+        ticks_per_second: u32,
+        durations: &[u64],
+        kilobytes_per_second: u64,
+    ) -> TrackCommon {
+        // The second segment is half as large again as the others, for their length.
+        let segment = |(i, &duration): (usize, &u64)| SegmentInfo {
+            duration,
+            bytes: duration * kilobytes_per_second * if i == 1 { 1500 } else { 1000 }
+                / u64::from(ticks_per_second),
+        };
+        TrackCommon {
+            id: id.into(),
+            codecs: codecs.into(),
+            timescale: timescale(ticks_per_second),
+            init_bytes: 700,
+            segments: durations.iter().enumerate().map(segment).collect(),
+        }
+    }
+}

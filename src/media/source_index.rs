@@ -202,6 +202,44 @@ impl SampleTable {
         iter.skip_to(first);
         iter
     }
+
+    /// The samples from a remembered place on; costs nothing. The cursor must be of this table.
+    pub fn iter_at(&self, cursor: SampleCursor) -> SampleIter<'_> {
+        SampleIter {
+            table: self,
+            number: cursor.number,
+            decode_time: cursor.decode_time,
+            duration: cursor.duration,
+            composition: cursor.composition,
+            sync: cursor.sync,
+            place: cursor.place,
+            offset: cursor.offset,
+        }
+    }
+}
+
+/// A place in a [`SampleTable`], remembered without borrowing it: see [`SampleIter::cursor`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SampleCursor {
+    number: u32,
+    decode_time: i64,
+    duration: (usize, u32),
+    composition: (usize, u32),
+    sync: usize,
+    place: usize,
+    offset: u64,
+}
+
+impl SampleCursor {
+    /// Number of the sample it stands before.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Decode time of that sample.
+    pub fn decode_time(&self) -> i64 {
+        self.decode_time
+    }
 }
 
 /// Walks a [`SampleTable`] in decode order.
@@ -221,6 +259,19 @@ pub struct SampleIter<'a> {
 }
 
 impl SampleIter<'_> {
+    /// Where it stands, to go on from later with [`SampleTable::iter_at`].
+    pub fn cursor(&self) -> SampleCursor {
+        SampleCursor {
+            number: self.number,
+            decode_time: self.decode_time,
+            duration: self.duration,
+            composition: self.composition,
+            sync: self.sync,
+            place: self.place,
+            offset: self.offset,
+        }
+    }
+
     fn skip_to(&mut self, first: u32) {
         let table = self.table;
         let mut left = first;
@@ -352,7 +403,8 @@ impl SourceTrack {
     /// The time on the movie's time line at which a sample with presentation time `pts` is shown:
     /// ticks of the track's timescale; negative for what lies before the edit.
     pub fn movie_time(&self, pts: i64) -> i64 {
-        pts - self.edit.media_start + self.edit.delay
+        pts.saturating_sub(self.edit.media_start)
+            .saturating_add(self.edit.delay)
     }
 }
 
@@ -404,6 +456,11 @@ mod tests {
             let from = from.min(expected.len());
             let got: Vec<_> = table.iter_from(u32::try_from(from).expect("small")).collect();
             prop_assert_eq!(&got[..], &expected[from..]);
+
+            let mut walk = table.iter();
+            walk.by_ref().take(from).for_each(drop);
+            let resumed: Vec<_> = table.iter_at(walk.cursor()).collect();
+            prop_assert_eq!(resumed, got);
         }
     }
 }

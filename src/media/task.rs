@@ -165,3 +165,43 @@ pub struct TaskSummary {
     /// Pictures or audio frames decoded.
     pub decoded: u64,
 }
+
+/// The files a task's [`Place`]s speak of.
+#[derive(Debug)]
+pub struct TaskFiles {
+    /// [`super::Home::Source`].
+    pub source: std::fs::File,
+    /// [`super::Home::Spool`], where the container's samples were in pieces.
+    pub spool: Option<std::fs::File>,
+}
+
+/// Where a task's results go while it works. Called from several threads at once.
+pub trait TaskOutput: Sync {
+    /// Takes an encoded sample.
+    ///
+    /// # Errors
+    /// When nobody listens any more.
+    fn sample(&self, sample: EncodedSample) -> crate::error::Result<()>;
+
+    /// Takes bytes to append to the spool (index tasks only).
+    ///
+    /// # Errors
+    /// When nobody listens any more.
+    fn spool(&self, bytes: &[u8]) -> crate::error::Result<()>;
+
+    /// Says that work goes on: `done` pictures, frames or packets so far. To be called at least
+    /// every few seconds.
+    ///
+    /// # Errors
+    /// When nobody listens any more.
+    fn progress(&self, done: u64) -> crate::error::Result<()>;
+}
+
+/// What a task gives at its end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskResult {
+    /// Of an index task.
+    Index(Box<super::SourceIndex>),
+    /// Of a video or audio task.
+    Summary(TaskSummary),
+}

@@ -5,7 +5,7 @@ use crate::media::{AudioMethod, ChunkSpan, Plan, VideoMethod};
 
 /// A run of segments to make for some renditions. Renditions are indices into the plan's lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Job {
+pub(super) enum Job {
     /// Decode once, encode for each rendition.
     EncodeVideo {
         /// Indices into `plan.video.renditions`.
@@ -38,7 +38,7 @@ pub enum Job {
 
 impl Job {
     /// The segments it makes.
-    pub fn run(&self) -> ChunkSpan {
+    pub(super) fn run(&self) -> ChunkSpan {
         match self {
             Self::EncodeVideo { run, .. }
             | Self::CopyVideo { run, .. }
@@ -50,7 +50,7 @@ impl Job {
 
 /// Everything that `stored` lacks, in the order it is to be made: the start of the title first,
 /// and of equal starts what is quickly made (sound, copies) before what is not.
-pub fn jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
+pub(super) fn jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
     let mut jobs = audio_jobs(plan, stored);
     jobs.extend(video_jobs(plan, stored));
     jobs.sort_by_key(|job| {

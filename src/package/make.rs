@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -11,13 +11,15 @@ use super::jobs::Job;
 use super::prepare::Prepared;
 use super::progress::{Event, Progress};
 use super::{Options, init_key, segment_key};
-use crate::cmaf::{self, MediaKind, TrackInit};
+use crate::cmaf::fragment::{FragmentKind, FragmentSample, fragment, fragment_head};
+use crate::cmaf::init_segment::{AudioInit, TrackInit, TrackInitKind, VideoInit, init_segment};
+use crate::codec::avc::AvcConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
-    AudioRendition, ChunkSpan, Colour, Damage, EncodedSample, Sample, SourceTrack, TaskSummary,
-    VideoPlan, VideoRendition,
+    AudioMethod, AudioRendition, ChunkSpan, Colour, Damage, EncodedSample, PixelAspect,
+    SourceTrack, TaskSummary, TrackKind, VideoPlan, VideoRendition,
 };
-use crate::plan;
+use crate::plan::{CopiedSample, CopiedSegment, Lowering};
 use crate::sandbox::Launcher;
 use crate::segmenter::{CutSegment, Segmenter};
 use crate::source;
@@ -58,6 +60,7 @@ pub(super) fn make(
         progress,
         stop,
         launcher: Launcher::new(options.sandbox.clone()),
+        lowering: Lowering::new(Arc::clone(&prepared.plan), Arc::clone(&prepared.index))?,
         failed: AtomicBool::new(false),
         segments: AtomicU64::new(0),
         warnings: Mutex::default(),
@@ -101,6 +104,7 @@ struct Maker<'a> {
     progress: &'a dyn Progress,
     stop: &'a AtomicBool,
     launcher: Launcher,
+    lowering: Lowering,
     /// Set by the first thread that fails, so that the others end soon.
     failed: AtomicBool,
     segments: AtomicU64,
@@ -154,7 +158,7 @@ impl Maker<'_> {
 
     fn encode_video(&self, renditions: &[usize], run: ChunkSpan) -> Result<()> {
         let video = self.video()?;
-        let task = plan::video_task(&self.prepared.plan, &self.prepared.index, run, renditions)?;
+        let task = self.lowering.video_task(run, renditions)?;
         let specs: Vec<&VideoRendition> =
             renditions.iter().map(|rendition| &video.renditions[*rendition]).collect();
         let mut cutters = Vec::new();
@@ -163,19 +167,18 @@ impl Maker<'_> {
         }
         let (source, spool) = self.files();
         let summary = self.launcher.video(&task, source, spool, self.stop, &mut |sample| {
-            self.cut(&mut cutters, MediaKind::Video, sample)
+            self.cut(&mut cutters, FragmentKind::Video, sample)
         })?;
         finish(&cutters)?;
         self.note_damage(&summary, task.timescale);
         for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
-            let track = TrackInit::video(spec.width, spec.height, Colour::BT709, config, video.timescale);
-            self.put_init(&spec.id, &track)?;
+            self.put_init(&spec.id, &video_init(video, spec, Colour::BT709, &config)?)?;
         }
         Ok(())
     }
 
     fn encode_audio(&self, renditions: &[usize], run: ChunkSpan) -> Result<()> {
-        let task = plan::audio_task(&self.prepared.plan, &self.prepared.index, run, renditions)?;
+        let task = self.lowering.audio_task(renditions, run)?;
         let specs: Vec<&AudioRendition> =
             renditions.iter().map(|rendition| &self.prepared.plan.audio[*rendition]).collect();
         let mut cutters = Vec::new();
@@ -184,7 +187,7 @@ impl Maker<'_> {
         }
         let (source, spool) = self.files();
         let summary = self.launcher.audio(&task, source, spool, self.stop, &mut |sample| {
-            self.cut(&mut cutters, MediaKind::Audio, sample)
+            self.cut(&mut cutters, FragmentKind::Audio, sample)
         })?;
         finish(&cutters)?;
         self.note_damage(&summary, task.timescale);
@@ -202,7 +205,7 @@ impl Maker<'_> {
     fn cut(
         &self,
         cutters: &mut [(Segmenter, &str)],
-        kind: MediaKind,
+        kind: FragmentKind,
         sample: EncodedSample,
     ) -> Result<()> {
         let (segmenter, track) = cutters
@@ -218,14 +221,11 @@ impl Maker<'_> {
         let video = self.video()?;
         let spec = &video.renditions[rendition];
         let track = self.track(video.source_track);
-        let config = track.config.clone();
-        let colour = track_colour(track);
-        let init = TrackInit::video(spec.width, spec.height, colour, config, video.timescale);
-        self.put_init(&spec.id, &init)?;
+        self.put_init(&spec.id, &video_init(video, spec, track_colour(track), &track.config)?)?;
         for segment in run.first_segment..run.first_segment + run.segments {
             check_stop(self.stop)?;
-            let copied = plan::copy_video(&self.prepared.plan, &self.prepared.index, segment)?;
-            self.put_copied(&spec.id, MediaKind::Video, segment + 1, &copied)?;
+            let copied = self.lowering.copied_video(segment)?;
+            self.put_copied(&spec.id, FragmentKind::Video, segment + 1, &copied)?;
         }
         Ok(())
     }
@@ -236,9 +236,8 @@ impl Maker<'_> {
         self.put_init(&spec.id, &audio_init(spec, config)?)?;
         for segment in run.first_segment..run.first_segment + run.segments {
             check_stop(self.stop)?;
-            let copied =
-                plan::copy_audio(&self.prepared.plan, &self.prepared.index, rendition, segment)?;
-            self.put_copied(&spec.id, MediaKind::Audio, segment + 1, &copied)?;
+            let copied = self.lowering.copied_audio(rendition, segment)?;
+            self.put_copied(&spec.id, FragmentKind::Audio, segment + 1, &copied)?;
         }
         Ok(())
     }
@@ -246,19 +245,27 @@ impl Maker<'_> {
     fn put_copied(
         &self,
         track: &str,
-        kind: MediaKind,
+        kind: FragmentKind,
         number: u32,
-        copied: &plan::CopiedSegment,
+        copied: &CopiedSegment,
     ) -> Result<()> {
-        let head = cmaf::fragment_head(kind, number, copied.decode_time, &copied.samples)?;
-        let mut bytes = head;
-        source::gather(self.prepared.source.reader(), &copied.places, &mut bytes)?;
+        let decode_time = u64::try_from(copied.decode_time)
+            .map_err(|_| Error::internal("a copied segment starts before the presentation"))?;
+        let describe = |sample: &CopiedSample| FragmentSample {
+            size: sample.place.size,
+            duration: sample.duration,
+            composition_offset: sample.composition_offset,
+            sync: sample.sync,
+        };
+        let table: Vec<FragmentSample> = copied.samples.iter().map(describe).collect();
+        let mut bytes = fragment_head(kind, number, decode_time, &table)?;
+        let places = copied.samples.iter().map(|sample| sample.place);
+        source::gather(self.prepared.source.file(), places, &mut bytes)?;
         self.store_segment(track, number, bytes)
     }
 
-    fn put_segment(&self, track: &str, kind: MediaKind, segment: &CutSegment) -> Result<()> {
-        let samples: &[Sample] = &segment.samples;
-        let bytes = cmaf::fragment(kind, segment.number, segment.decode_time, samples)?;
+    fn put_segment(&self, track: &str, kind: FragmentKind, segment: &CutSegment) -> Result<()> {
+        let bytes = fragment(kind, segment.number, segment.decode_time, &segment.samples)?;
         self.store_segment(track, segment.number, bytes)
     }
 
@@ -275,7 +282,7 @@ impl Maker<'_> {
     /// Stores a track's init segment. All tasks of a rendition must give the same.
     fn put_init(&self, track: &str, init: &TrackInit) -> Result<()> {
         let key = init_key(&self.prepared.revision, track);
-        let bytes = cmaf::init_segment(init)?;
+        let bytes = init_segment(init);
         if self.store.create(&key, vec![Bytes::from(bytes.clone())])? == Created::New {
             return Ok(());
         }
@@ -317,15 +324,52 @@ fn configs(summary: &TaskSummary, renditions: usize) -> Result<Vec<Vec<u8>>> {
     Ok(summary.configs.clone())
 }
 
+fn video_init(
+    plan: &VideoPlan,
+    spec: &VideoRendition,
+    colour: Colour,
+    config: &[u8],
+) -> Result<TrackInit> {
+    let side = |pixels: u32| {
+        u16::try_from(pixels).map_err(|_| Error::unsupported(format!("{}: too large", spec.id)))
+    };
+    Ok(TrackInit {
+        timescale: plan.timescale,
+        language: "und".to_owned(),
+        kind: TrackInitKind::Video(VideoInit {
+            width: side(spec.width)?,
+            height: side(spec.height)?,
+            pixel_aspect: PixelAspect::SQUARE,
+            colour,
+            frame_rate: Some(plan.frame_rate),
+            avc: AvcConfig::parse(config)?,
+        }),
+    })
+}
+
 fn audio_init(spec: &AudioRendition, config: Vec<u8>) -> Result<TrackInit> {
     let timescale = Timescale::new(spec.sample_rate)
         .ok_or_else(|| Error::internal("a sample rate of zero in the plan"))?;
-    Ok(TrackInit::audio(config, spec.channels, spec.sample_rate, spec.priming, timescale, &spec.language))
+    let bitrate_bps = match spec.method {
+        AudioMethod::Encode { bitrate, .. } => bitrate,
+        AudioMethod::Copy { .. } => 0,
+    };
+    Ok(TrackInit {
+        timescale,
+        language: spec.language.clone(),
+        kind: TrackInitKind::Audio(AudioInit {
+            config,
+            channels: spec.channels,
+            sample_rate: spec.sample_rate,
+            priming: spec.priming,
+            bitrate_bps,
+        }),
+    })
 }
 
 fn track_colour(track: &SourceTrack) -> Colour {
     match &track.kind {
-        crate::media::TrackKind::Video(video) => video.colour,
+        TrackKind::Video(video) => video.colour,
         _ => Colour::UNSPECIFIED,
     }
 }

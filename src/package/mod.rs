@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, index, prepare};
 pub use progress::{Event, Progress, Silent};
 
 use crate::error::Result;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::progress::{Event, Progress};
@@ -20,9 +21,9 @@ pub struct Prepared {
     /// Samples that the source's container stores in pieces, joined; none for most containers.
     pub spool: Option<File>,
     /// What is in the source.
-    pub index: SourceIndex,
+    pub index: Arc<SourceIndex>,
     /// What will be made of it.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// Digest of source, plan and format version.
     pub revision: String,
 }
@@ -44,7 +45,7 @@ pub fn prepare(
     let named = |e: Error| e.context(input.display());
     let (index, spool) = index(&source, sandbox, scratch).map_err(named)?;
     let inspection = inspect(&source, &index, policy).map_err(named)?;
-    let total = source.size();
+    let total = source.size_bytes();
     let digest = source
         .digest(&mut |done| {
             progress.event(Event::Reading { done, total });
@@ -53,7 +54,7 @@ pub fn prepare(
         .map_err(named)?;
     let plan = plan::plan(&index, &digest, policy, &inspection).map_err(named)?;
     let revision = plan::revision(&plan);
-    Ok(Prepared { source, spool, index, plan, revision })
+    Ok(Prepared { source, spool, index: Arc::new(index), plan: Arc::new(plan), revision })
 }
 
 /// The index of a source: by our own reader for MP4 and MOV, else by a media child.
@@ -65,7 +66,7 @@ pub fn index(
     sandbox: &sandbox::Options,
     scratch: Option<&Path>,
 ) -> Result<(SourceIndex, Option<File>)> {
-    if let Some(index) = cmaf::read_movie(source.reader())? {
+    if let Some(index) = cmaf::movie::read_movie(source.file())? {
         return Ok((index, None));
     }
     let spool = match scratch {
@@ -73,7 +74,7 @@ pub fn index(
         None => tempfile::tempfile(),
     };
     let mut spool = spool.map_err(|e| Error::io("making a temporary file for the index", e))?;
-    let index = Launcher::new(sandbox.clone()).index(source.file(), source.size(), &mut spool)?;
+    let index = Launcher::new(sandbox.clone()).index(source.file(), source.size_bytes(), &mut spool)?;
     if index.tracks.iter().all(|track| track.samples.is_empty()) {
         return Err(Error::new(ErrorKind::Invalid, "no media in it; give a video or audio file"));
     }
@@ -86,7 +87,7 @@ fn inspect(source: &Source, index: &SourceIndex, policy: &Policy) -> Result<plan
         None => None,
         Some(track) => {
             let track = &index.tracks[track];
-            Some(source::inspect_h264(source.reader(), track)?.idr_samples)
+            Some(source::inspect_h264(source.file(), track)?.idr_samples)
         }
     };
     Ok(plan::Inspection { idr_samples })

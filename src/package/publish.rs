@@ -11,7 +11,7 @@ use crate::cmaf;
 use crate::dash;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hls;
-use crate::layout::Key;
+use crate::layout::{HLS_NAME, Key, MPD_NAME, RECORD_NAME};
 use crate::media::{
     AudioMethod, AudioRendition, AudioTrack, Colour, Plan, Presentation, SegmentInfo, TrackCommon,
     VideoMethod, VideoPlan, VideoRendition, VideoTrack,
@@ -19,7 +19,8 @@ use crate::media::{
 use crate::segmenter::last_audio_duration;
 use crate::store::BlockingStore;
 use crate::time::Timescale;
-use crate::verify::{self, Fetch, Report};
+use url::Url;
+use crate::verify::{self, Fetch, Report, RuleReport, Status};
 
 /// Keeps other runs off the same directory while this one works. A bucket has no such lock; its
 /// runs are kept apart by conditional creates alone.
@@ -38,7 +39,7 @@ pub(super) fn lock(store: &BlockingStore) -> Result<Option<File>> {
 
 /// Stores the plan under its revision: what every worker of this revision goes by.
 pub(super) fn store_plan(store: &BlockingStore, prepared: &Prepared) -> Result<()> {
-    let json = serde_json::to_vec_pretty(&prepared.plan)
+    let json = serde_json::to_vec_pretty(prepared.plan.as_ref())
         .map_err(|e| Error::internal("writing the plan as JSON").with_source(e))?;
     let key = Key::Private { revision: prepared.revision.clone(), name: "plan.json".into() };
     store.create(&key, vec![Bytes::from(json)])?;
@@ -86,7 +87,7 @@ pub(super) fn presentation(
     stored: &Stored,
     made_warnings: Vec<String>,
 ) -> Result<Presentation> {
-    let plan = &prepared.plan;
+    let plan = prepared.plan.as_ref();
     let revision = &prepared.revision;
     let mut video = Vec::new();
     if let Some(video_plan) = &plan.video {
@@ -107,8 +108,7 @@ pub(super) fn presentation(
             common(store, revision, stored, &rendition.id, timescale, durations.into_iter())?;
         audio.push(audio_track(plan, at, common));
     }
-    let mut warnings = prepared.index.warnings.clone();
-    warnings.extend(plan.warnings.iter().cloned());
+    let mut warnings = plan.warnings.clone();
     warnings.extend(made_warnings);
     Ok(Presentation {
         revision: revision.clone(),
@@ -139,8 +139,11 @@ fn common(
             .ok_or_else(|| lost(&segment_key(revision, track, number)))?;
         segments.push(SegmentInfo { duration, bytes });
     }
-    let codecs = cmaf::read_init(&init)?
-        .codecs
+    let info = cmaf::read::read_init(&init)?;
+    let mut entries = info.tracks.into_iter().flat_map(|track| track.sample_entries);
+    let codecs = entries
+        .next()
+        .and_then(|entry| entry.codecs)
         .ok_or_else(|| Error::internal(format!("{key} names no codec")))?;
     Ok(TrackCommon {
         id: track.to_owned(),
@@ -219,47 +222,59 @@ fn audio_durations(rendition: &AudioRendition) -> Vec<u64> {
 pub(super) fn publish(store: &BlockingStore, presentation: &Presentation) -> Result<Report> {
     write_revision(store, presentation)?;
     let report = check(store, presentation)?;
-    let failed: Vec<String> = report.failed().map(ToString::to_string).collect();
+    let failed: Vec<String> = failures(&report);
     if !failed.is_empty() {
         let message = format!("the presentation breaks {} rules: {}", failed.len(), failed.join("; "));
         return Err(Error::invalid(message));
     }
     let base = format!("{}/", presentation.revision);
-    let playlist = hls::multivariant(presentation, &base);
-    hls::check(&playlist)?;
+    let playlist = hls::multivariant(presentation, &base)?;
     store.replace(&Key::EntryHls, Bytes::from(playlist))?;
-    store.replace(&Key::EntryDash, Bytes::from(dash::mpd(presentation, &base)))?;
-    let record = serde_json::to_vec_pretty(presentation)
-        .map_err(|e| Error::internal("writing the record as JSON").with_source(e))?;
-    store.replace(&Key::Record, Bytes::from(record))?;
+    store.replace(&Key::EntryDash, Bytes::from(dash::mpd(presentation, &base)?))?;
+    store.replace(&Key::Record, Bytes::from(record_json(presentation)?))?;
     Ok(report)
+}
+
+fn record_json(presentation: &Presentation) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(presentation)
+        .map_err(|e| Error::internal("writing the record as JSON").with_source(e))
+}
+
+/// Each broken must, in one line.
+fn failures(report: &Report) -> Vec<String> {
+    let failed = report.rules.iter().filter(|rule| rule.status == Status::Failed);
+    let line = |rule: &RuleReport| match rule.findings.first() {
+        Some(finding) => format!("{} at {}: {}", rule.id, finding.place, finding.message),
+        None => rule.id.to_owned(),
+    };
+    failed.map(line).collect()
 }
 
 /// Media playlists, then the manifests that name them.
 fn write_revision(store: &BlockingStore, presentation: &Presentation) -> Result<()> {
     let revision = &presentation.revision;
+    let target = hls::target_duration(presentation);
     let video = presentation.video.iter().map(|track| &track.common);
     let audio = presentation.audio.iter().map(|track| &track.common);
     for track in video.chain(audio) {
-        let playlist = hls::media_playlist(presentation, track);
-        hls::check(&playlist)?;
-        let key = Key::MediaPlaylist { revision: revision.clone(), track: track.id.clone() };
+        let playlist = hls::media_playlist(track, target)?;
+            let key = Key::MediaPlaylist { revision: revision.clone(), track: track.id.clone() };
         store.create(&key, vec![Bytes::from(playlist)])?;
     }
-    let playlist = hls::multivariant(presentation, "");
-    hls::check(&playlist)?;
+    let playlist = hls::multivariant(presentation, "")?;
     let key = Key::Multivariant { revision: revision.clone() };
     store.create(&key, vec![Bytes::from(playlist)])?;
     let key = Key::Mpd { revision: revision.clone() };
-    store.create(&key, vec![Bytes::from(dash::mpd(presentation, ""))])?;
+    store.create(&key, vec![Bytes::from(dash::mpd(presentation, "")?)])?;
     Ok(())
 }
 
 /// Runs every rule over the revision as it lies in the store, and stores the report.
 fn check(store: &BlockingStore, presentation: &Presentation) -> Result<Report> {
     let revision = &presentation.revision;
-    let fetch = StoreFetch { store, folder: revision };
-    let report = verify::verify(&fetch, Some(presentation))?;
+    let root = Url::parse("store:///").map_err(|e| Error::internal(e.to_string()))?;
+    let record = record_json(presentation)?;
+    let report = verify::verify(&StoreFetch { store, folder: revision, root, record }, None)?;
     let json = serde_json::to_vec_pretty(&report)
         .map_err(|e| Error::internal("writing the report as JSON").with_source(e))?;
     let key = Key::Private { revision: revision.clone(), name: "conformance.json".into() };
@@ -272,15 +287,27 @@ fn check(store: &BlockingStore, presentation: &Presentation) -> Result<Report> {
 struct StoreFetch<'a> {
     store: &'a BlockingStore,
     folder: &'a str,
+    root: Url,
+    /// The record that will be stored if the rules allow.
+    record: Vec<u8>,
 }
 
 impl StoreFetch<'_> {
     fn key(&self, url: &str) -> String {
-        format!("{}/{url}", self.folder)
+        let path = url.strip_prefix(self.root.as_str()).unwrap_or(url);
+        format!("{}/{path}", self.folder)
     }
 }
 
 impl Fetch for StoreFetch<'_> {
+    fn root(&self) -> &Url {
+        &self.root
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![HLS_NAME.to_owned(), MPD_NAME.to_owned()]
+    }
+
     fn size(&self, url: &str) -> Result<u64> {
         let missing = || Error::new(ErrorKind::NotFound, format!("{url} is not in the store"));
         self.store.size(&self.key(url))?.ok_or_else(missing)
@@ -291,6 +318,9 @@ impl Fetch for StoreFetch<'_> {
     }
 
     fn all(&self, url: &str) -> Result<Vec<u8>> {
+        if url == RECORD_NAME {
+            return Ok(self.record.clone());
+        }
         let missing = || Error::new(ErrorKind::NotFound, format!("{url} is not in the store"));
         self.store.get(&self.key(url))?.map(Into::into).ok_or_else(missing)
     }

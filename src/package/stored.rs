@@ -12,7 +12,7 @@ use crate::store::BlockingStore;
 
 /// The tracks of one revision as the store holds them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Stored {
+pub(super) struct Stored {
     /// Sizes in bytes of the segments, by track and number (from 1).
     segments: BTreeMap<String, BTreeMap<u32, u64>>,
     /// Tracks whose init segment is there.
@@ -24,7 +24,7 @@ impl Stored {
     ///
     /// # Errors
     /// When the store is away.
-    pub fn list(store: &BlockingStore, revision: &str) -> Result<Self> {
+    pub(super) fn list(store: &BlockingStore, revision: &str) -> Result<Self> {
         let mut stored = Self::default();
         for object in store.list(revision)? {
             match Key::parse(&object.key) {
@@ -41,7 +41,7 @@ impl Stored {
     }
 
     /// Notes a segment.
-    pub fn add_segment(&mut self, track: &str, number: u32, size: u64) {
+    pub(super) fn add_segment(&mut self, track: &str, number: u32, size: u64) {
         match self.segments.get_mut(track) {
             Some(segments) => {
                 segments.insert(number, size);
@@ -53,19 +53,19 @@ impl Stored {
     }
 
     /// The size of segment `number` of a track, if it is there.
-    pub fn segment_size(&self, track: &str, number: u32) -> Option<u64> {
+    pub(super) fn segment_size(&self, track: &str, number: u32) -> Option<u64> {
         self.segments.get(track)?.get(&number).copied()
     }
 
     /// How many segments of a track are there.
-    pub fn count(&self, track: &str) -> u32 {
+    pub(super) fn count(&self, track: &str) -> u32 {
         let count = self.segments.get(track).map_or(0, BTreeMap::len);
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// The runs of segments of `chunk` that `track` still lacks. A track without its init segment
     /// lacks them all: only making one tells its configuration.
-    pub fn missing(&self, track: &str, chunk: ChunkSpan) -> Vec<ChunkSpan> {
+    pub(super) fn missing(&self, track: &str, chunk: ChunkSpan) -> Vec<ChunkSpan> {
         if !self.inits.contains(track) {
             return vec![chunk];
         }

@@ -1,1 +1,114 @@
-//! From a source index and a policy to the plan. Pure.
+//! From a source index and a policy to the plan. Pure: same inputs, same plan, same revision.
+//!
+//! Read it in this order: [`plan`] chooses tracks (`tracks`), finds the beat of the video
+//! (`pictures`, `rate`), lays out the frames (`frames`), the cuts (`cuts`) and the rungs
+//! (`ladder`, `level`), decides what is repackaged (`passthrough`), and fits the sound to all of
+//! that (`sound`). [`Lowering`] turns a plan into tasks and copied samples, for any run of
+//! segments. Nothing here reads a byte of media: what needs looking at comes in as
+//! [`Inspection`].
+
+mod candidate;
+mod cuts;
+mod describe;
+#[cfg(test)]
+mod fixture;
+mod frames;
+mod ladder;
+mod level;
+mod limits;
+mod lowering;
+mod passthrough;
+mod pictures;
+mod predict;
+mod rate;
+mod revision;
+mod sound;
+#[cfg(test)]
+mod tests;
+mod tracks;
+mod video;
+
+pub use candidate::candidate_for_copy;
+pub use describe::describe;
+pub use limits::{MAX_DURATION_SECONDS, MAX_PICTURE_SIDE, MAX_PICTURES};
+pub use lowering::{CopiedSample, CopiedSegment, Lowering};
+pub use predict::{Prediction, RenditionPrediction, predict};
+pub use revision::revision;
+
+use crate::error::{Error, Result};
+use crate::media::{FORMAT_VERSION, Passthrough, Plan, Policy, SourceIndex, Waiver};
+
+/// What was seen by looking at the bytes of the track that [`candidate_for_copy`] names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inspection {
+    /// Numbers (from 0) of the track's samples that really are IDR pictures; `None` when nobody
+    /// looked, and then the track is not repackaged.
+    pub idr_samples: Option<Vec<u32>>,
+}
+
+/// What comes up while planning.
+#[derive(Debug, Clone, Default)]
+struct Notes {
+    warnings: Vec<String>,
+    waivers: Vec<Waiver>,
+}
+
+impl Notes {
+    fn warn(&mut self, text: impl Into<String>) {
+        self.warnings.push(text.into());
+    }
+
+    fn waive(&mut self, rule: &str, reason: impl Into<String>) {
+        self.waivers.push(Waiver {
+            rule: rule.to_owned(),
+            reason: reason.into(),
+        });
+    }
+}
+
+/// Plans a presentation of the source.
+pub fn plan(
+    index: &SourceIndex,
+    source_digest: &str,
+    policy: &Policy,
+    inspection: &Inspection,
+) -> Result<Plan> {
+    limits::check_policy(policy)?;
+    let mut notes = Notes {
+        warnings: index.warnings.clone(),
+        ..Notes::default()
+    };
+    let chosen = tracks::choose(index, &mut notes)?;
+    let sounds = sound::spans(index, &chosen.audio, &mut notes);
+    let video = match chosen.video {
+        Some(track) => Some(video::plan(
+            index, track, policy, inspection, &sounds, &mut notes,
+        )?),
+        None => None,
+    };
+    let stage = match &video {
+        Some(video) => sound::Stage::beside(video),
+        None => sound::Stage::alone(index, &sounds, policy)?,
+    };
+    let audio = sound::plan(index, &sounds, &stage, policy, &mut notes)?;
+    if video.is_none() && audio.len() < 2 {
+        notes.waive(
+            "H30",
+            "one bit rate of sound is all that the policy or the source gives",
+        );
+    }
+    if policy.passthrough == Passthrough::Only && video.is_none() && audio.is_empty() {
+        return Err(Error::unsupported(
+            "nothing in this source can be repackaged",
+        ));
+    }
+    Ok(Plan {
+        format_version: FORMAT_VERSION,
+        source_digest: source_digest.to_owned(),
+        duration: stage.duration,
+        video: video.map(|video| video.plan),
+        audio,
+        warnings: notes.warnings,
+        waivers: notes.waivers,
+    })
+}

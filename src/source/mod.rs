@@ -1,1 +1,10 @@
-//! A source: its ranged reads and its index.
+//! A source: a local file that was opened once, its ranged reads, and what is learned from its
+//! bytes beyond the index.
+
+mod file;
+mod gather;
+mod inspect;
+
+pub use file::Source;
+pub use gather::gather;
+pub use inspect::{VideoInspection, inspect_h264};

@@ -2,10 +2,10 @@
 //! tables, one fragment after the other.
 
 use super::collector::{Budget, Jump, Pending, Refusal};
-use super::fields::Fields;
 use super::track::TrackReader;
 use super::warnings::Warnings;
 use crate::cmaf::boxes::children;
+use crate::cmaf::fields::Fields;
 use crate::time::Ticks;
 
 /// What `trex` says for samples of which a fragment says nothing (section 8.8.3).
@@ -164,7 +164,7 @@ impl FragmentReader<'_> {
 
     /// Moves the track to the decode time of a `tfdt` box (section 8.8.12).
     fn seek(&mut self, at: usize, payload: &[u8]) {
-        let time = Fields::full(payload).and_then(|(version, _, mut f)| f.u32_or_u64(version));
+        let time = Fields::full(payload).and_then(|(version, _, mut f)| f.by_version(version));
         let (Some(track), Some(time)) = (self.tracks.get_mut(at), time) else {
             return;
         };
@@ -221,7 +221,7 @@ impl FragmentReader<'_> {
                 sync: {
                     let own = column(0x400, sample_flags)?;
                     let flags = first_flags.take().unwrap_or(own);
-                    flags & NOT_SYNC == 0 || track.is_audio()
+                    flags & NOT_SYNC == 0 || !track.is_video()
                 },
                 composition_offset: column(0x800, 0)?.cast_signed(),
                 offset,

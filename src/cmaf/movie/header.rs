@@ -1,8 +1,8 @@
 //! The headers of the movie and of its tracks: `mvhd`, `tkhd`, `mdhd`, `hdlr`, `elst`
 //! (ISO/IEC 14496-12 sections 8.2.2, 8.3.2, 8.4.2, 8.4.3, 8.6.6).
 
-use super::fields::Fields;
 use super::warnings::Warnings;
+use crate::cmaf::fields::Fields;
 use crate::media::{Edit, Orientation};
 use crate::time::{Rounding, Timescale, rescale};
 
@@ -69,7 +69,7 @@ impl MovieHeader {
         fields.skip(if version == 1 { 16 } else { 8 })?;
         let timescale = Timescale::new(fields.u32()?);
         let matrix = (|| {
-            fields.u32_or_u64(version)?;
+            fields.by_version(version)?;
             fields.skip(4 + 2 + 10)?;
             Matrix::read(&mut fields)
         })();
@@ -97,7 +97,7 @@ impl TrackHeader {
         let number = fields.u32()?;
         let picture = (|| {
             fields.skip(4)?;
-            fields.u32_or_u64(version)?;
+            fields.by_version(version)?;
             fields.skip(8 + 8)?;
             let matrix = Matrix::read(&mut fields)?;
             Some((matrix, (fields.u32()?, fields.u32()?)))
@@ -124,7 +124,7 @@ impl MediaHeader {
         let (version, _, mut fields) = Fields::full(payload)?;
         fields.skip(if version == 1 { 16 } else { 8 })?;
         let timescale = Timescale::new(fields.u32()?);
-        fields.u32_or_u64(version)?;
+        fields.by_version(version)?;
         Some(Self {
             timescale,
             language: fields.u16().unwrap_or(0x7fff),
@@ -183,9 +183,9 @@ impl EditList {
 
     /// (length, media time, media rate)
     fn entry(fields: &mut Fields<'_>, version: u8) -> Option<(i64, i64, i32)> {
-        let length = i64::try_from(fields.u32_or_u64(version)?).unwrap_or(i64::MAX);
+        let length = i64::try_from(fields.by_version(version)?).unwrap_or(i64::MAX);
         let media_start = if version == 1 {
-            fields.i64()?
+            fields.u64()?.cast_signed()
         } else {
             i64::from(fields.i32()?)
         };

@@ -6,7 +6,6 @@
 
 mod collector;
 mod description;
-mod fields;
 mod fragments;
 mod header;
 mod language;

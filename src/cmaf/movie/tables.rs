@@ -5,9 +5,9 @@
 
 use super::collector::{Budget, Collector, Pending, Refusal};
 use super::description::Packing;
-use super::fields::{Fields, u32_at, u64_at};
 use super::warnings::Warnings;
 use crate::cmaf::boxes::children;
+use crate::cmaf::fields::Fields;
 use crate::time::{Ticks, Timescale};
 
 /// PCM frames put into one entry of our table: 85 ms at 48 kHz.
@@ -487,6 +487,20 @@ fn push_group(
         return Err(Refusal::BeyondEnd { end });
     }
     Ok(bytes)
+}
+
+/// The `index`th big-endian 32-bit number of `bytes`.
+fn u32_at(bytes: &[u8], index: usize) -> Option<u32> {
+    let start = index.checked_mul(4)?;
+    let field = bytes.get(start..start.checked_add(4)?)?;
+    Some(u32::from_be_bytes(field.try_into().ok()?))
+}
+
+/// The `index`th big-endian 64-bit number of `bytes`.
+fn u64_at(bytes: &[u8], index: usize) -> Option<u64> {
+    let start = index.checked_mul(8)?;
+    let field = bytes.get(start..start.checked_add(8)?)?;
+    Some(u64::from_be_bytes(field.try_into().ok()?))
 }
 
 fn sizes<'a>(payload: &'a [u8], place: &str, warnings: &mut Warnings) -> Option<Sizes<'a>> {

@@ -148,8 +148,9 @@ impl TrackReader {
         self.cut = tables.collect(&mut self.samples, &mut walk).is_err();
     }
 
-    pub(super) fn is_audio(&self) -> bool {
-        matches!(self.description.kind, TrackKind::Audio(_))
+    /// Only pictures depend on each other; flags that say otherwise are careless defaults.
+    pub(super) fn is_video(&self) -> bool {
+        matches!(self.description.kind, TrackKind::Video(_))
     }
 
     /// How warnings call the track.

@@ -1,9 +1,12 @@
 //! Sound sample descriptions (ISO/IEC 14496-12 section 12.2.3; QuickTime File Format, "Sound
 //! sample descriptions" versions 0, 1 and 2).
 
-use super::super::fields::Fields;
-use super::{Description, Entry, child, esds, other};
+use super::object_type::elementary;
+use super::{Description, Entry, child, other};
 use crate::cmaf::boxes::FourCc;
+use crate::cmaf::fields::Fields;
+use crate::codec::BitReader;
+use crate::codec::aac::AudioSpecificConfig;
 use crate::media::{AudioInfo, Codec, TrackKind};
 
 /// Sound stored as a row of equal packets without a size for each.
@@ -37,15 +40,19 @@ pub(super) fn read(entry: Entry<'_>) -> Option<Description> {
         channels: sound.channels,
     };
     if codec == Codec::AAC
-        && let Some(decoded) = aac_output(&config)
+        && let Ok(aac) = AudioSpecificConfig::parse(&config)
     {
-        info.sample_rate = decoded.sample_rate;
-        if decoded.channels > 0 {
-            info.channels = decoded.channels;
+        // The entry's own fields hold 16 bits, and the rate before band replication.
+        info.sample_rate = aac.output_sample_rate();
+        if aac.output_channels() > 0 {
+            info.channels = aac.output_channels();
         }
     }
     if codec.name() == "opus" {
         info.sample_rate = 48_000;
+    }
+    if let Some(channels) = sound.dolby_channels() {
+        info.channels = channels;
     }
     Some(Description {
         packing: sound.packing_of(&codec),
@@ -123,7 +130,7 @@ impl<'a> Sound<'a> {
     fn codec(&self) -> (Codec, Vec<u8>) {
         let plain = |name| (Codec::from_name(name), Vec::new());
         match &self.format.0 {
-            b"mp4a" => self.elementary("aac"),
+            b"mp4a" => elementary("aac", self.find(b"esds")),
             b"ac-3" | b"sac3" => plain("ac3"),
             b"ec-3" => plain("eac3"),
             b"Opus" => self.configured("opus", b"dOps", opus_head),
@@ -145,13 +152,6 @@ impl<'a> Sound<'a> {
         }
     }
 
-    fn elementary(&self, name: &str) -> (Codec, Vec<u8>) {
-        match self.find(b"esds").and_then(esds::read) {
-            Some(stream) => (esds::codec(stream.object_type), stream.config.to_vec()),
-            None => (Codec::from_name(name), Vec::new()),
-        }
-    }
-
     fn configured(
         &self,
         name: &str,
@@ -160,6 +160,23 @@ impl<'a> Sound<'a> {
     ) -> (Codec, Vec<u8>) {
         let config = self.find(kind).and_then(extradata);
         (Codec::from_name(name), config.unwrap_or_default())
+    }
+
+    /// Channels by `dac3` or `dec3` (ETSI TS 102 366 annex F): the entry's own field is always 2.
+    /// Dependent substreams, which add channels, are not counted.
+    fn dolby_channels(&self) -> Option<u16> {
+        const CHANNELS: [u16; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
+        let (bytes, before) = match self.find(b"dec3") {
+            // Data rate and number of substreams, then fscod, bsid, two flags and bsmod.
+            Some(dec3) => (dec3, 13 + 3 + 2 + 5 + 1 + 1 + 3),
+            // fscod, bsid and bsmod.
+            None => (self.find(b"dac3")?, 2 + 5 + 3),
+        };
+        let mut bits = BitReader::new(bytes);
+        bits.skip(before)?;
+        let mode = usize::from(bits.byte(3)?);
+        let low_frequency = u16::from(bits.flag()?);
+        Some(CHANNELS.get(mode)? + low_frequency)
     }
 
     /// FFmpeg's name of an uncompressed format.
@@ -265,10 +282,9 @@ fn opus_head(dops: &[u8]) -> Option<Vec<u8>> {
 
 /// The STREAMINFO block, which is the first of `dfLa` (RFC 9639 section 8.2), without its header.
 fn stream_info(dfla: &[u8]) -> Option<Vec<u8>> {
-    const STREAM_INFO_LEN: usize = 34;
     let (_, _, mut fields) = Fields::full(dfla)?;
     let block_header = fields.u32()?;
-    (block_header >> 24 & 0x7f == 0).then(|| fields.take(STREAM_INFO_LEN).map(<[u8]>::to_vec))?
+    (block_header >> 24 & 0x7f == 0).then(|| fields.array::<34>().map(Vec::from))?
 }
 
 /// The `alac` box with its header: FFmpeg reads the configuration from byte 12 on.
@@ -282,109 +298,9 @@ fn alac_atom(payload: &[u8]) -> Option<Vec<u8>> {
     Some(atom)
 }
 
-/// What an AAC decoder puts out, from the AudioSpecificConfig (ISO/IEC 14496-3 section 1.6.2.1):
-/// with explicitly signalled SBR the doubled rate. `channels` is 0 where the config leaves them to
-/// a program config element.
-fn aac_output(config: &[u8]) -> Option<AudioInfo> {
-    let mut bits = Bits {
-        bytes: config,
-        at: 0,
-    };
-    let mut object_type = bits.object_type()?;
-    let mut sample_rate = bits.sample_rate()?;
-    let mut channels = match bits.take(4)? {
-        7 | 12 | 14 => 8,
-        11 => 7,
-        n @ 1..=6 => u16::try_from(n).ok()?,
-        _ => 0,
-    };
-    const SBR: u32 = 5;
-    const PARAMETRIC_STEREO: u32 = 29;
-    if object_type == SBR || object_type == PARAMETRIC_STEREO {
-        if object_type == PARAMETRIC_STEREO && channels == 1 {
-            channels = 2;
-        }
-        sample_rate = bits.sample_rate()?;
-        object_type = bits.object_type()?;
-    } else if let Some(doubled) = bits.backward_compatible_sbr() {
-        sample_rate = doubled;
-    }
-    (object_type > 0 && sample_rate > 0).then_some(AudioInfo {
-        sample_rate,
-        channels,
-    })
-}
-
-/// A reader of single bits.
-#[derive(Debug, Clone, Copy)]
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Bits<'_> {
-    fn take(&mut self, count: u32) -> Option<u32> {
-        let mut value = 0;
-        for _ in 0..count {
-            let byte = self.bytes.get(self.at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Some(value)
-    }
-
-    fn object_type(&mut self) -> Option<u32> {
-        match self.take(5)? {
-            31 => Some(32 + self.take(6)?),
-            n => Some(n),
-        }
-    }
-
-    fn sample_rate(&mut self) -> Option<u32> {
-        const RATES: [u32; 13] = [
-            96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025,
-            8_000, 7_350,
-        ];
-        match self.take(4)? {
-            15 => self.take(24),
-            index => RATES.get(usize::try_from(index).ok()?).copied(),
-        }
-    }
-
-    /// The rate of a sync extension (0x2b7) found in what is left of the config.
-    fn backward_compatible_sbr(mut self) -> Option<u32> {
-        loop {
-            let mut ahead = self;
-            if ahead.take(11)? == 0x2b7 && ahead.object_type()? == 5 {
-                return (ahead.take(1)? == 1).then(|| ahead.sample_rate())?;
-            }
-            self.take(1)?;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn output(config: &[u8]) -> (u32, u16) {
-        let info = aac_output(config).expect("sound");
-        (info.sample_rate, info.channels)
-    }
-
-    #[test]
-    fn aac_config_gives_the_decoded_rate() {
-        assert_eq!(output(&[0x12, 0x10]), (44_100, 2));
-        assert_eq!(output(&[0x11, 0xb0]), (48_000, 6));
-        // HE-AAC, hierarchical: object type 5, 24 kHz, extension 48 kHz.
-        assert_eq!(output(&[0x2b, 0x11, 0x88, 0x00]), (48_000, 2));
-        // HE-AAC v2, hierarchical: object type 29, mono, extension 44.1 kHz.
-        assert_eq!(output(&[0xeb, 0x8a, 0x10, 0x00]), (44_100, 2));
-        // HE-AAC, backward compatible: 22.05 kHz with the sync extension 0x2b7.
-        assert_eq!(output(&[0x13, 0x90, 0x56, 0xe5, 0xa0]), (44_100, 2));
-        assert!(aac_output(&[0x12]).is_none());
-        assert!(aac_output(&[]).is_none());
-    }
 
     #[test]
     fn opus_head_is_little_endian() {

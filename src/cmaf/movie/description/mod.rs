@@ -4,13 +4,13 @@
 //! The configuration is handed on as FFmpeg's decoders want their extradata.
 
 mod audio;
-mod esds;
+mod object_type;
 mod video;
 
 use crate::cmaf::boxes::{FourCc, children};
+use crate::cmaf::fields::Fields;
 use crate::media::{Codec, TrackKind};
 
-use super::fields::Fields;
 use super::header::TrackHeader;
 use super::warnings::Warnings;
 

@@ -1,8 +1,9 @@
 //! Video sample descriptions (ISO/IEC 14496-12 section 12.1.3, ISO/IEC 14496-15, QuickTime).
 
-use super::super::fields::Fields;
-use super::{Context, Description, Entry, child, esds, other};
+use super::object_type::elementary;
+use super::{Context, Description, Entry, child, other};
 use crate::cmaf::boxes::FourCc;
+use crate::cmaf::fields::Fields;
 use crate::media::{Codec, Colour, PixelAspect, TrackKind, VideoInfo};
 use crate::time::gcd;
 
@@ -53,10 +54,10 @@ fn codec(format: FourCc, boxes: &[u8]) -> (Codec, Vec<u8>) {
             (Codec::from_name("vc1"), config.unwrap_or_default().to_vec())
         }
         b"mp4v" | b"XVID" | b"xvid" | b"DIVX" | b"DX50" | b"FMP4" | b"3IV2" => {
-            elementary("mpeg4", boxes)
+            elementary("mpeg4", child(boxes, b"esds"))
         }
         format_bytes => match name_without_config(format_bytes) {
-            Some("mpeg2video") => elementary("mpeg2video", boxes),
+            Some("mpeg2video") => elementary("mpeg2video", child(boxes, b"esds")),
             Some(name) => (Codec::from_name(name), Vec::new()),
             None => (other(format), Vec::new()),
         },
@@ -83,14 +84,6 @@ fn name_without_config(format: &[u8; 4]) -> Option<&'static str> {
         | [b'm', b'x', b'3' | b'4' | b'5', _] => "mpeg2video",
         _ => return None,
     })
-}
-
-/// A codec that an `esds` box may correct and configure.
-fn elementary(name: &str, boxes: &[u8]) -> (Codec, Vec<u8>) {
-    match child(boxes, b"esds").and_then(esds::read) {
-        Some(stream) => (esds::codec(stream.object_type), stream.config.to_vec()),
-        None => (Codec::from_name(name), Vec::new()),
-    }
 }
 
 /// The `pasp` box, section 12.1.4; `None` when it is absent or zero.
@@ -136,8 +129,8 @@ fn lowest_terms(horizontal: u64, vertical: u64) -> PixelAspect {
 /// The `colr` box, section 12.1.5: `nclx`, or QuickTime's `nclc`. ICC profiles say nothing here.
 fn colour(payload: &[u8]) -> Option<Colour> {
     let mut fields = Fields::new(payload);
-    let kind = fields.take(4)?;
-    if kind != b"nclx" && kind != b"nclc" {
+    let kind = fields.four_cc()?.0;
+    if kind != *b"nclx" && kind != *b"nclc" {
         return None;
     }
     let mut code = || {
@@ -146,7 +139,7 @@ fn colour(payload: &[u8]) -> Option<Colour> {
             .map(|code| u8::try_from(code).unwrap_or(Colour::UNSPECIFIED.primaries))
     };
     let (primaries, transfer, matrix) = (code()?, code()?, code()?);
-    let full_range = kind == b"nclx" && fields.u8().is_some_and(|byte| byte & 0x80 != 0);
+    let full_range = kind == *b"nclx" && fields.u8().is_some_and(|byte| byte & 0x80 != 0);
     Some(Colour {
         primaries,
         transfer,

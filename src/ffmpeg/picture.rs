@@ -1,0 +1,307 @@
+//! From a decoded picture to what an encoder takes: upright, square pixels, the rung's size,
+//! BT.709 limited range, 8-bit 4:2:0.
+//!
+//! Colour code points are those of ISO/IEC 23091-2. Scaling is zimg's lanczos, straight from the
+//! decoded picture: measured better and cheaper than swscale.
+
+use ffmpeg_next as ffmpeg;
+use ffmpeg_next::filter;
+
+use super::sys::{self, Shape};
+use super::{from_av, wants_more};
+use crate::error::{Error, Result};
+use crate::media::{Colour, Orientation, PicturePlan};
+
+/// `TransferCharacteristics` of SMPTE ST 2084 (PQ) and of ARIB STD-B67 (HLG).
+const PQ: u8 = 16;
+const HLG: u8 = 18;
+/// `MatrixCoefficients` of RGB.
+const MATRIX_RGB: u8 = 0;
+
+/// Makes pictures of one size for one encoder.
+pub(super) struct PictureFilter {
+    width: u32,
+    height: u32,
+    orientation: Orientation,
+    container: Colour,
+    graph: Option<(Shape, filter::Graph)>,
+}
+
+impl PictureFilter {
+    /// For pictures of `width` by `height`, both even.
+    pub(super) fn new(width: u32, height: u32, plan: &PicturePlan) -> Self {
+        Self {
+            width,
+            height,
+            orientation: plan.orientation,
+            container: plan.colour,
+            graph: None,
+        }
+    }
+
+    /// The picture as the encoder wants it. Its times are not kept.
+    pub(super) fn push(&mut self, picture: &ffmpeg::Frame) -> Result<ffmpeg::Frame> {
+        let mut shape = sys::shape(picture);
+        shape.colour = effective_colour(self.container, shape);
+        let mut input = sys::share(picture)?;
+        sys::set_colour(&mut input, shape.colour);
+        sys::set_square_pixels(&mut input);
+        if self.is_ready(shape) {
+            return Ok(input);
+        }
+        input.set_pts(Some(0));
+        let mut output = self.graph_for(shape)?;
+        let mut result = sys::empty_frame();
+        let ran = output.run(&input, &mut result);
+        self.graph = Some((shape, output.0));
+        ran.map(|()| result)
+    }
+
+    /// Whether the picture is already what the encoder wants.
+    fn is_ready(&self, shape: Shape) -> bool {
+        let size = (shape.width, shape.height) == (self.width, self.height);
+        let format = ffmpeg::format::Pixel::YUV420P;
+        let format = shape.format == ffmpeg::ffi::AVPixelFormat::from(format) as i32;
+        size && format
+            && self.orientation == Orientation::default()
+            && shape.colour == Colour::BT709
+    }
+
+    /// The graph for pictures of this shape: the last one, unless the shape has changed.
+    fn graph_for(&mut self, shape: Shape) -> Result<Graph> {
+        match self.graph.take() {
+            Some((made_for, graph)) if made_for == shape => Ok(Graph(graph)),
+            _ => Graph::new(shape, &self.chain(shape)),
+        }
+    }
+
+    /// The filters, in order.
+    fn chain(&self, shape: Shape) -> String {
+        let turned = self.orientation.quarter_turns % 2 == 1;
+        let (width, height) = if turned {
+            (self.height, self.width)
+        } else {
+            (self.width, self.height)
+        };
+        let mut chain = scale_chain(width, height, shape);
+        chain.push_str(&orientation_chain(self.orientation));
+        chain
+    }
+}
+
+/// Scales to `width` by `height` and brings the colour to BT.709.
+fn scale_chain(width: u32, height: u32, shape: Shape) -> String {
+    let size = format!("w={width}:h={height}:filter=lanczos");
+    let target = "primaries=709:matrix=709:transfer=709:range=limited:chromal=left";
+    if matches!(shape.colour.transfer, PQ | HLG) {
+        // High dynamic range: to linear light, down to the peak of SDR, and back to a curve.
+        return format!(
+            "zscale={size}:transfer=linear:npl=100,format=gbrpf32le,zscale=primaries=709,\
+             tonemap=tonemap=hable:desat=0,zscale={target},format=yuv420p"
+        );
+    }
+    // Ordered dither repeats exactly, and costs nothing where no depth is lost.
+    format!("zscale={size}:{target}:dither=ordered,format=yuv420p")
+}
+
+fn orientation_chain(orientation: Orientation) -> String {
+    let mut chain = String::new();
+    if orientation.mirrored {
+        chain.push_str(",hflip");
+    }
+    chain.push_str(match orientation.quarter_turns % 4 {
+        1 => ",transpose=clock",
+        2 => ",hflip,vflip",
+        3 => ",transpose=cclock",
+        _ => "",
+    });
+    chain
+}
+
+/// The colour a picture has: as the container says, else as the bitstream says, else guessed.
+fn effective_colour(container: Colour, shape: Shape) -> Colour {
+    let pick = |container: u8, stream: u8| if container == 2 { stream } else { container };
+    let said = Colour {
+        primaries: pick(container.primaries, shape.colour.primaries),
+        transfer: pick(container.transfer, shape.colour.transfer),
+        matrix: pick(container.matrix, shape.colour.matrix),
+        full_range: container.full_range || shape.colour.full_range || is_full_range(shape.format),
+    };
+    let matrix = match said.matrix {
+        _ if is_rgb(shape.format) => MATRIX_RGB,
+        // RGB coefficients on YUV samples are a muxer's mistake.
+        MATRIX_RGB | 2 => guessed_matrix(shape.height),
+        known @ (1 | 4..=10) => known,
+        _ => 1,
+    };
+    Colour {
+        primaries: if matches!(said.primaries, 1 | 4..=12) {
+            said.primaries
+        } else {
+            1
+        },
+        transfer: known_transfer(said.transfer),
+        matrix,
+        full_range: said.full_range || matrix == MATRIX_RGB,
+    }
+}
+
+/// Standard definition is BT.601 (six: SMPTE 170M), everything larger BT.709.
+fn guessed_matrix(height: u32) -> u8 {
+    if height <= 576 { 6 } else { 1 }
+}
+
+/// The curves zimg knows; the camera curves of BT.601, BT.709 and BT.2020 are one and the same.
+fn known_transfer(transfer: u8) -> u8 {
+    match transfer {
+        4 | 5 | 8 | 9 | 10 | 13 | PQ | HLG => transfer,
+        _ => 1,
+    }
+}
+
+fn descriptor(format: i32) -> Option<ffmpeg::format::pixel::Descriptor> {
+    sys::pixel_format(format)?.descriptor()
+}
+
+fn is_rgb(format: i32) -> bool {
+    descriptor(format).is_some_and(|d| {
+        let name = d.name();
+        ["rgb", "bgr", "gbr", "argb", "abgr", "pal8", "0rgb", "0bgr"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    })
+}
+
+/// The formats whose name says full range (`yuvj420p`).
+fn is_full_range(format: i32) -> bool {
+    descriptor(format).is_some_and(|d| d.name().starts_with("yuvj"))
+}
+
+/// A filter graph that gives one picture for each one it takes.
+pub(super) struct Graph(filter::Graph);
+
+impl Graph {
+    pub(super) fn new(shape: Shape, chain: &str) -> Result<Self> {
+        let find = |name| {
+            filter::find(name).ok_or_else(|| {
+                Error::unsupported(format!("this build of FFmpeg has no {name} filter"))
+            })
+        };
+        let setting_up = |error| from_av(&format!("setting up the filters {chain}"), error);
+        let mut graph = filter::Graph::new();
+        let source = format!(
+            "video_size={}x{}:pix_fmt={}:time_base=1/1000000:pixel_aspect=1/1",
+            shape.width, shape.height, shape.format
+        );
+        graph
+            .add(&find("buffer")?, "in", &source)
+            .map_err(setting_up)?;
+        graph
+            .add(&find("buffersink")?, "out", "")
+            .map_err(setting_up)?;
+        let parser = graph
+            .output("in", 0)
+            .and_then(|p| p.input("out", 0))
+            .map_err(setting_up)?;
+        parser.parse(chain).map_err(setting_up)?;
+        graph.validate().map_err(setting_up)?;
+        Ok(Self(graph))
+    }
+
+    /// Puts a picture in. The frame is emptied: give a shared one.
+    pub(super) fn push(&mut self, input: &ffmpeg::Frame) -> Result<()> {
+        let mut source = self
+            .0
+            .get("in")
+            .ok_or_else(|| Error::internal("a graph without input"))?;
+        source
+            .source()
+            .add(input)
+            .map_err(|e| from_av("filtering a picture", e))
+    }
+
+    /// Says that no more pictures come.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let mut source = self
+            .0
+            .get("in")
+            .ok_or_else(|| Error::internal("a graph without input"))?;
+        source
+            .source()
+            .flush()
+            .map_err(|e| from_av("ending the filters", e))
+    }
+
+    /// Gets a picture out, if one is ready.
+    pub(super) fn pull(&mut self) -> Result<Option<ffmpeg::Frame>> {
+        let mut sink = self
+            .0
+            .get("out")
+            .ok_or_else(|| Error::internal("a graph without output"))?;
+        let mut frame = sys::empty_frame();
+        match sink.sink().frame(&mut frame) {
+            Ok(()) => Ok(Some(frame)),
+            Err(error) if wants_more(error) => Ok(None),
+            Err(error) => Err(from_av("filtering a picture", error)),
+        }
+    }
+
+    fn run(&mut self, input: &ffmpeg::Frame, result: &mut ffmpeg::Frame) -> Result<()> {
+        self.push(input)?;
+        *result = self
+            .pull()?
+            .ok_or_else(|| Error::internal("the filters gave no picture for a picture"))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(height: u32, format: ffmpeg::format::Pixel, colour: Colour) -> Shape {
+        let format = ffmpeg::ffi::AVPixelFormat::from(format) as i32;
+        Shape {
+            width: 640,
+            height,
+            format,
+            colour,
+        }
+    }
+
+    #[test]
+    fn unspecified_colour_is_guessed_from_the_height() {
+        let sd = shape(480, ffmpeg::format::Pixel::YUV420P, Colour::UNSPECIFIED);
+        assert_eq!(effective_colour(Colour::UNSPECIFIED, sd).matrix, 6);
+        let hd = shape(720, ffmpeg::format::Pixel::YUV420P, Colour::UNSPECIFIED);
+        assert_eq!(effective_colour(Colour::UNSPECIFIED, hd), Colour::BT709);
+    }
+
+    #[test]
+    fn container_colour_goes_before_the_bitstream() {
+        let stream = shape(720, ffmpeg::format::Pixel::YUV420P, Colour::BT709);
+        let container = Colour {
+            primaries: 9,
+            transfer: PQ,
+            matrix: 9,
+            full_range: false,
+        };
+        assert_eq!(effective_colour(container, stream), container);
+    }
+
+    #[test]
+    fn rgb_is_full_range_whatever_is_said() {
+        let rgb = shape(480, ffmpeg::format::Pixel::RGB24, Colour::BT709);
+        let colour = effective_colour(Colour::BT709, rgb);
+        assert_eq!((colour.matrix, colour.full_range), (MATRIX_RGB, true));
+    }
+
+    #[test]
+    fn mirror_comes_before_the_turn() {
+        let orientation = Orientation {
+            quarter_turns: 1,
+            mirrored: true,
+        };
+        assert_eq!(orientation_chain(orientation), ",hflip,transpose=clock");
+    }
+}

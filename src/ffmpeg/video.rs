@@ -1,0 +1,318 @@
+//! A video task: decode once, encode every rung.
+//!
+//! The calling thread decodes; each rung has a thread that scales and encodes. Bounded queues of
+//! shared pictures between them let the stages overlap.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ffmpeg_next as ffmpeg;
+
+use super::decode::{Decoder, Kind, reorder_depth};
+use super::deinterlace::Deinterlacer;
+use super::h264::{EncodedPicture, H264Encoder};
+use super::picture::PictureFilter;
+use super::selection::{Chosen, Selection};
+use crate::error::{Error, Result};
+use crate::media::{EncodedSample, TaskFiles, TaskOutput, TaskSummary, VideoEncode, VideoTask};
+
+/// Pictures that wait for a rung, at most.
+const QUEUE: usize = 6;
+/// How often the parent hears that decoding goes on.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Does a video task.
+pub(super) fn run(
+    task: &VideoTask,
+    files: &TaskFiles,
+    sink: &dyn TaskOutput,
+) -> Result<TaskSummary> {
+    check(task)?;
+    thread::scope(|scope| {
+        let mut queues = Vec::new();
+        let mut rungs = Vec::new();
+        for (number, encode) in (0_u32..).zip(&task.renditions) {
+            let (queue, pictures) = sync_channel(QUEUE);
+            queues.push(queue);
+            let rung = Rung::open(task, number, encode, sink)?;
+            rungs.push(scope.spawn(move || rung.run(&pictures)));
+        }
+        let decoded = decode(task, files, sink, &queues);
+        drop(queues);
+        let mut configs = Vec::new();
+        let mut failure = None;
+        for rung in rungs {
+            match rung.join() {
+                Ok(Ok(config)) => configs.push(config),
+                Ok(Err(error)) => failure = failure.or(Some(error)),
+                Err(_) => failure = failure.or(Some(Error::internal("an encoder thread panicked"))),
+            }
+        }
+        // Without a picture the rungs fail too, for want of one; the decoder knows why.
+        let (damage, decoded) = match (decoded, failure) {
+            (Err(error), Some(failure)) => {
+                return Err(if is_stopped(&error) { failure } else { error });
+            }
+            (Err(error), None) => return Err(error),
+            (Ok(_), Some(failure)) => return Err(failure),
+            (Ok(decoded), None) => decoded,
+        };
+        Ok(TaskSummary {
+            configs,
+            damage,
+            decoded,
+        })
+    })
+}
+
+const STOPPED: &str = "an encoder stopped taking pictures";
+
+fn is_stopped(error: &Error) -> bool {
+    error.to_string() == STOPPED
+}
+
+/// What must hold for the kept frames to be decodable on their own.
+fn check(task: &VideoTask) -> Result<()> {
+    let frame = |number: u64| {
+        usize::try_from(number)
+            .ok()
+            .and_then(|n| task.frames.get(n))
+    };
+    let (head, keep) = (u64::from(task.head), u64::from(task.keep));
+    if keep == 0 || head + keep > task.frames.len() as u64 {
+        return Err(Error::internal(
+            "the video task keeps frames that it doesn't list",
+        ));
+    }
+    if task.frames.first().is_none_or(|first| !first.idr) {
+        return Err(Error::internal(
+            "the video task doesn't start with an IDR picture",
+        ));
+    }
+    let first_kept = frame(head).is_none_or(|frame| !frame.idr);
+    if first_kept || frame(head + keep).is_some_and(|tail| !tail.idr) {
+        return Err(Error::internal(
+            "head, body and tail of a video task must start with IDR pictures",
+        ));
+    }
+    if task
+        .renditions
+        .iter()
+        .any(|r| r.width % 2 != 0 || r.height % 2 != 0 || r.width == 0 || r.height == 0)
+    {
+        return Err(Error::internal("renditions must have even sizes"));
+    }
+    let ordered = task
+        .frames
+        .windows(2)
+        .all(|pair| pair[0].source_time <= pair[1].source_time);
+    if !ordered {
+        return Err(Error::internal(
+            "the frames of a video task must not go back in time",
+        ));
+    }
+    Ok(())
+}
+
+/// What travels to the rungs.
+type Picture = Chosen<ffmpeg::Frame>;
+type Report = (Vec<crate::media::Damage>, u64);
+
+/// Decodes all samples and hands every output frame's picture to every rung.
+fn decode(
+    task: &VideoTask,
+    files: &TaskFiles,
+    sink: &dyn TaskOutput,
+    queues: &[SyncSender<Arc<Picture>>],
+) -> Result<Report> {
+    let kind = Kind::Video {
+        size: (task.picture.width, task.picture.height),
+        reorder_depth: reorder_depth(&task.samples),
+    };
+    let mut decoder = Decoder::open(&task.codec, &task.config, task.timescale, kind, 1)?;
+    let mut stage = Stage {
+        deinterlacer: Deinterlacer::default(),
+        selection: Selection::new(&task.frames),
+        queues,
+    };
+    let mut reported = Instant::now();
+    for sample in &task.samples {
+        decoder.push(files, sample, &mut |frame| stage.push(frame))?;
+        if reported.elapsed() >= PROGRESS_INTERVAL {
+            sink.progress(decoder.decoded())?;
+            reported = Instant::now();
+        }
+        if stage.selection.is_done() {
+            break;
+        }
+    }
+    if !stage.selection.is_done() {
+        decoder.finish(&mut |frame| stage.push(frame))?;
+    }
+    stage.finish()?;
+    for time in stage.selection.lost() {
+        decoder.note(
+            *time,
+            "the picture could not be decoded; a neighbour is shown".to_owned(),
+        );
+    }
+    decoder.report()
+}
+
+/// Decoded frames to pictures on the output grid.
+struct Stage<'a> {
+    deinterlacer: Deinterlacer,
+    selection: Selection<'a, ffmpeg::Frame>,
+    queues: &'a [SyncSender<Arc<Picture>>],
+}
+
+impl Stage<'_> {
+    fn push(&mut self, frame: ffmpeg::Frame) -> Result<()> {
+        let Some(time) = frame.pts().or_else(|| frame.timestamp()) else {
+            return Ok(());
+        };
+        for (time, picture) in self.deinterlacer.push(frame, time)? {
+            let chosen = self.selection.push(time, picture);
+            self.send(chosen)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        for (time, picture) in self.deinterlacer.finish()? {
+            let chosen = self.selection.push(time, picture);
+            self.send(chosen)?;
+        }
+        let rest = self.selection.finish();
+        self.send(rest)
+    }
+
+    fn send(&self, chosen: Vec<Picture>) -> Result<()> {
+        for picture in chosen {
+            let picture = Arc::new(picture);
+            for queue in self.queues {
+                queue
+                    .send(Arc::clone(&picture))
+                    .map_err(|_| Error::internal(STOPPED))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One rung: scales and encodes.
+struct Rung<'a> {
+    task: &'a VideoTask,
+    number: u32,
+    filter: PictureFilter,
+    encoder: H264Encoder,
+    sink: &'a dyn TaskOutput,
+    /// The picture filtered last, kept because frames may repeat.
+    filtered: Option<(Arc<ffmpeg::Frame>, ffmpeg::Frame)>,
+    /// Kept samples sent so far.
+    sent: u32,
+}
+
+impl<'a> Rung<'a> {
+    fn open(
+        task: &'a VideoTask,
+        number: u32,
+        encode: &VideoEncode,
+        sink: &'a dyn TaskOutput,
+    ) -> Result<Self> {
+        Ok(Self {
+            task,
+            number,
+            filter: PictureFilter::new(encode.width, encode.height, &task.picture),
+            encoder: H264Encoder::open(encode, task.frame_rate)?,
+            sink,
+            filtered: None,
+            sent: 0,
+        })
+    }
+
+    fn run(mut self, pictures: &Receiver<Arc<Picture>>) -> Result<Vec<u8>> {
+        for chosen in pictures {
+            self.filter(&chosen)?;
+            let Some((_, picture)) = &self.filtered else {
+                continue;
+            };
+            let number = i64::try_from(chosen.number).unwrap_or(i64::MAX);
+            let mut out = Outlet {
+                task: self.task,
+                rung: self.number,
+                sink: self.sink,
+                sent: &mut self.sent,
+            };
+            self.encoder
+                .push(picture, number, chosen.idr, &mut |encoded| {
+                    out.take(encoded)
+                })?;
+        }
+        let mut out = Outlet {
+            task: self.task,
+            rung: self.number,
+            sink: self.sink,
+            sent: &mut self.sent,
+        };
+        self.encoder.finish(&mut |encoded| out.take(encoded))?;
+        if self.sent != self.task.keep {
+            return Err(Error::internal(format!(
+                "{} frames encoded where {} were asked for",
+                self.sent, self.task.keep
+            )));
+        }
+        self.encoder.config()
+    }
+
+    fn filter(&mut self, chosen: &Picture) -> Result<()> {
+        let repeated = self
+            .filtered
+            .as_ref()
+            .is_some_and(|(of, _)| Arc::ptr_eq(of, &chosen.picture));
+        if !repeated {
+            let picture = self.filter.push(&chosen.picture)?;
+            self.filtered = Some((Arc::clone(&chosen.picture), picture));
+        }
+        Ok(())
+    }
+}
+
+/// Checks encoded pictures against the task, and sends on those to keep.
+struct Outlet<'a> {
+    task: &'a VideoTask,
+    rung: u32,
+    sink: &'a dyn TaskOutput,
+    sent: &'a mut u32,
+}
+
+impl Outlet<'_> {
+    fn take(&mut self, encoded: EncodedPicture) -> Result<()> {
+        let number = usize::try_from(encoded.number).unwrap_or(usize::MAX);
+        let wanted = self.task.frames.get(number);
+        let Some(wanted) = wanted else {
+            return Err(Error::internal(format!(
+                "the encoder gave picture {number}, which it never got"
+            )));
+        };
+        if wanted.idr != encoded.idr {
+            return Err(Error::internal(format!(
+                "picture {number} is an IDR picture on one side only"
+            )));
+        }
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let kept = self.task.head..self.task.head + self.task.keep;
+        if !kept.contains(&number) {
+            return Ok(());
+        }
+        *self.sent += 1;
+        self.sink.sample(EncodedSample {
+            rendition: self.rung,
+            frame: self.task.first_frame + number,
+            sync: encoded.idr,
+            data: encoded.data,
+        })
+    }
+}

@@ -1,0 +1,414 @@
+//! The multivariant playlist: variants and audio renditions with what they cost (R 4.4.6).
+
+use std::cmp::Reverse;
+use std::fmt::Write as _;
+
+use super::attributes::AttributeList;
+use super::media_playlist::{VERSION, target_duration};
+use super::{check, tag};
+use crate::bandwidth::{average_bps, peak_bps};
+use crate::error::{Error, Result};
+use crate::layout::HLS_NAME;
+use crate::media::{AudioTrack, Colour, Presentation, TrackCommon, VideoTrack};
+use crate::time::FrameRate;
+
+/// Players start with the variant listed first: about this many bits a second (rule H30).
+const FIRST_VARIANT_BPS: u64 = 2_000_000;
+
+/// The multivariant playlist of `presentation`; `base` (empty, or ending in `/`) goes before each
+/// URI.
+pub fn multivariant(presentation: &Presentation, base: &str) -> Result<String> {
+    let writer = Writer {
+        base,
+        target_seconds: target_duration(presentation),
+        groups: groups(&presentation.audio),
+    };
+    let mut variants = Vec::new();
+    if presentation.video.is_empty() {
+        variants.extend(
+            writer
+                .groups
+                .iter()
+                .map(|group| writer.audio_variant(group)),
+        );
+    }
+    for track in &presentation.video {
+        variants.push(writer.video_variant(track)?);
+    }
+    if variants.is_empty() {
+        return Err(Error::internal("a presentation without tracks"));
+    }
+    order(&mut variants);
+    let text = writer.text(&variants);
+    check(&text)?;
+    Ok(text)
+}
+
+/// The first is the one nearest to [`FIRST_VARIANT_BPS`], the others follow from the best down.
+fn order(variants: &mut [Variant]) {
+    variants.sort_by_key(|variant| Reverse((variant.rates.peak, variant.rates.average)));
+    let distance = |variant: &Variant| variant.rates.average.abs_diff(FIRST_VARIANT_BPS);
+    let first = (0..variants.len()).min_by_key(|&i| variants.get(i).map(distance));
+    if let Some(until_first) = first.and_then(|first| variants.get_mut(..=first)) {
+        until_first.rotate_right(1);
+    }
+}
+
+/// Bits a second.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rates {
+    average: u64,
+    peak: u64,
+}
+
+/// Renditions to choose one from: every language in one codec, channel count and bitrate.
+struct Group<'a> {
+    id: &'a str,
+    tracks: Vec<&'a AudioTrack>,
+}
+
+/// Groups in the order of their first track.
+fn groups(tracks: &[AudioTrack]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for track in tracks {
+        match groups.iter_mut().find(|group| group.id == track.group) {
+            Some(group) => group.tracks.push(track),
+            None => groups.push(Group {
+                id: &track.group,
+                tracks: vec![track],
+            }),
+        }
+    }
+    groups
+}
+
+impl<'a> Group<'a> {
+    /// The rendition that plays when nobody chose; every group has at most one default (H34).
+    fn default_index(&self) -> Option<usize> {
+        self.tracks.iter().position(|track| track.default)
+    }
+
+    /// Codec strings of all its tracks, each once.
+    fn codecs(&self) -> Vec<&'a str> {
+        let mut codecs: Vec<&str> = Vec::new();
+        for track in &self.tracks {
+            if !codecs.contains(&track.common.codecs.as_str()) {
+                codecs.push(&track.common.codecs);
+            }
+        }
+        codecs
+    }
+
+    /// Names to show, each different within the group (H34).
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for track in &self.tracks {
+            let plain = match track.name.trim() {
+                "" => language(track),
+                name => name,
+            };
+            let numbered = (2..).map(|n| format!("{plain} ({n})"));
+            let mut candidates = std::iter::once(plain.to_owned()).chain(numbered);
+            names.extend(candidates.find(|name| !names.contains(name)));
+        }
+        names
+    }
+}
+
+/// BCP 47; an unknown language has a tag too (RFC 5646 4.1, `und`).
+fn language(track: &AudioTrack) -> &str {
+    match track.language.as_str() {
+        "" => "und",
+        language => language,
+    }
+}
+
+/// One `EXT-X-STREAM-INF` and its URI.
+struct Variant {
+    rates: Rates,
+    attributes: AttributeList,
+    audio_group: Option<String>,
+    uri: String,
+}
+
+struct Writer<'a> {
+    base: &'a str,
+    target_seconds: u32,
+    groups: Vec<Group<'a>>,
+}
+
+impl Writer<'_> {
+    fn uri(&self, track: &TrackCommon) -> String {
+        format!("{}{}/{HLS_NAME}", self.base, track.id)
+    }
+
+    fn rates(&self, track: &TrackCommon) -> Rates {
+        Rates {
+            average: average_bps(&track.segments, track.timescale),
+            peak: peak_bps(&track.segments, track.timescale, self.target_seconds),
+        }
+    }
+
+    /// The most that any rendition of the group adds to a variant.
+    fn group_rates(&self, group: &Group<'_>) -> Rates {
+        let all = group.tracks.iter().map(|track| self.rates(&track.common));
+        all.fold(Rates::default(), |most, rates| Rates {
+            average: most.average.max(rates.average),
+            peak: most.peak.max(rates.peak),
+        })
+    }
+
+    /// A picture with the audio group it names. BANDWIDTH is the sum of the peaks (H24).
+    fn video_variant(&self, track: &VideoTrack) -> Result<Variant> {
+        let group = self.group_of(track)?;
+        let own = self.rates(&track.common);
+        let sound = group.map(|group| self.group_rates(group));
+        let sound = sound.unwrap_or_default();
+        let rates = Rates {
+            average: own.average.saturating_add(sound.average),
+            peak: own.peak.saturating_add(sound.peak),
+        };
+        let mut codecs = vec![track.common.codecs.as_str()];
+        codecs.extend(group.iter().flat_map(|group| group.codecs()));
+        let attributes = start_attributes(rates, &codecs)
+            .plain(
+                "RESOLUTION",
+                format_args!("{}x{}", track.width, track.height),
+            )
+            .plain("FRAME-RATE", three_decimals(track.frame_rate))
+            .plain("VIDEO-RANGE", video_range(track.colour))
+            .plain("CLOSED-CAPTIONS", "NONE");
+        Ok(Variant {
+            rates,
+            attributes: match group {
+                Some(group) => attributes.quoted("AUDIO", group.id),
+                None => attributes,
+            },
+            audio_group: group.map(|group| group.id.to_owned()),
+            uri: self.uri(&track.common),
+        })
+    }
+
+    fn group_of(&self, track: &VideoTrack) -> Result<Option<&Group<'_>>> {
+        let Some(id) = &track.audio_group else {
+            return Ok(None);
+        };
+        let group = self.groups.iter().find(|group| group.id == id);
+        let missing = || {
+            let message = format!("track {} names no audio group: {id}", track.common.id);
+            Error::internal(message)
+        };
+        group.map(Some).ok_or_else(missing)
+    }
+
+    /// A variant of sound alone. Only a choice of languages needs the group itself.
+    fn audio_variant(&self, group: &Group<'_>) -> Variant {
+        let rates = self.group_rates(group);
+        let attributes = start_attributes(rates, &group.codecs()).plain("CLOSED-CAPTIONS", "NONE");
+        let default = group.tracks.get(group.default_index().unwrap_or(0));
+        let choice = group.tracks.len() > 1;
+        Variant {
+            rates,
+            attributes: if choice {
+                attributes.quoted("AUDIO", group.id)
+            } else {
+                attributes
+            },
+            audio_group: choice.then(|| group.id.to_owned()),
+            uri: default.map_or_else(String::new, |track| self.uri(&track.common)),
+        }
+    }
+
+    fn text(&self, variants: &[Variant]) -> String {
+        let mut text = format!(
+            "#{}\n#{}:{VERSION}\n#{}\n",
+            tag::M3U,
+            tag::VERSION,
+            tag::INDEPENDENT_SEGMENTS
+        );
+        let named = |group: &&Group<'_>| {
+            let mut names = variants.iter().filter_map(|v| v.audio_group.as_deref());
+            names.any(|name| name == group.id)
+        };
+        // Writing to a String can't fail.
+        for group in self.groups.iter().filter(named) {
+            for rendition in self.renditions(group) {
+                let _ = writeln!(text, "#{}:{rendition}", tag::MEDIA);
+            }
+        }
+        for Variant {
+            attributes, uri, ..
+        } in variants
+        {
+            let _ = writeln!(text, "#{}:{attributes}\n{uri}", tag::STREAM_INF);
+        }
+        text
+    }
+
+    /// The `EXT-X-MEDIA` of each track in the group (H34, H36, H37).
+    fn renditions(&self, group: &Group<'_>) -> Vec<AttributeList> {
+        let default = group.default_index();
+        let named = group.tracks.iter().zip(group.names()).enumerate();
+        named
+            .map(|(i, (track, name))| {
+                let is_default = if default == Some(i) { "YES" } else { "NO" };
+                AttributeList::new()
+                    .plain("TYPE", "AUDIO")
+                    .quoted("GROUP-ID", group.id)
+                    .quoted("LANGUAGE", language(track))
+                    .quoted("NAME", name)
+                    .plain("DEFAULT", is_default)
+                    .plain("AUTOSELECT", "YES")
+                    .quoted("CHANNELS", track.channels)
+                    .quoted("URI", self.uri(&track.common))
+            })
+            .collect()
+    }
+}
+
+fn start_attributes(rates: Rates, codecs: &[&str]) -> AttributeList {
+    AttributeList::new()
+        .plain("BANDWIDTH", rates.peak)
+        .plain("AVERAGE-BANDWIDTH", rates.average)
+        .quoted("CODECS", codecs.join(","))
+}
+
+/// `FRAME-RATE` "rounded to three decimal places" (R 4.4.6.2).
+fn three_decimals(rate: FrameRate) -> String {
+    let denominator = u64::from(rate.denominator());
+    let thousandths = (u64::from(rate.numerator()) * 2000 + denominator) / (denominator * 2);
+    format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
+}
+
+/// `VIDEO-RANGE` by the transfer characteristics of ISO/IEC 23091-2 (rule H28).
+fn video_range(colour: Colour) -> &'static str {
+    match colour.transfer {
+        16 => "PQ",
+        18 => "HLG",
+        _ => "SDR",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MultivariantPlaylist, Playlist, read};
+    use super::*;
+    use crate::media::example;
+
+    fn written(presentation: &Presentation) -> MultivariantPlaylist {
+        let text = multivariant(presentation, "r/").expect("writes");
+        match read(&text).expect("reads") {
+            Playlist::Multivariant(playlist) => playlist,
+            Playlist::Media(_) => panic!("a multivariant playlist"),
+        }
+    }
+
+    #[test]
+    fn multivariant_playlist_is_as_expected() {
+        let text = multivariant(&example::presentation(), "").expect("writes");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn audio_only_playlist_is_as_expected() {
+        let presentation = Presentation {
+            video: Vec::new(),
+            ..example::presentation()
+        };
+        let text = multivariant(&presentation, "0123/").expect("writes");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn one_language_without_video_needs_no_group() {
+        let mut presentation = example::presentation();
+        presentation.video.clear();
+        presentation.audio.retain(|track| track.language == "en");
+        let playlist = written(&presentation);
+        let uris: Vec<_> = playlist.variants.iter().map(|v| v.uri.as_str()).collect();
+        assert_eq!(uris, ["r/a-en/index.m3u8", "r/a-en-low/index.m3u8"]);
+        assert!(playlist.renditions.is_empty());
+    }
+
+    #[test]
+    fn variant_nearest_to_two_megabits_comes_first_and_the_rest_descends() {
+        let playlist = written(&example::presentation());
+        let heights = playlist
+            .variants
+            .iter()
+            .map(|v| v.resolution().expect("has").1);
+        assert_eq!(heights.collect::<Vec<_>>(), [720, 1080, 360]);
+    }
+
+    #[test]
+    fn bandwidth_is_the_sum_of_video_peak_and_the_groups_largest_peak() {
+        let presentation = example::presentation();
+        let playlist = written(&presentation);
+        let peak = |track: &TrackCommon| peak_bps(&track.segments, track.timescale, 4);
+        let expected = peak(&presentation.video[0].common) + peak(&presentation.audio[2].common);
+        assert_eq!(playlist.variants[1].bandwidth_bps(), Some(expected));
+    }
+
+    #[test]
+    fn names_are_unique_in_a_group_and_defaults_at_most_one() {
+        let mut presentation = example::presentation();
+        for track in &mut presentation.audio {
+            track.name.clear();
+            track.language = "de".into();
+            track.default = true;
+        }
+        let playlist = written(&presentation);
+        let names = |group| playlist.group("AUDIO", group).filter_map(|r| r.name());
+        assert_eq!(names("a-high").collect::<Vec<_>>(), ["de", "de (2)"]);
+        let high = playlist.group("AUDIO", "a-high");
+        assert_eq!(high.filter(|r| r.is_default()).count(), 1);
+    }
+
+    #[test]
+    fn video_without_sound_names_no_group() {
+        let mut presentation = example::presentation();
+        presentation.audio.clear();
+        for track in &mut presentation.video {
+            track.audio_group = None;
+        }
+        let playlist = written(&presentation);
+        assert!(playlist.variants.iter().all(|v| v.audio().is_none()));
+        assert_eq!(playlist.variants[0].codecs(), Some("avc1.64001f"));
+    }
+
+    #[test]
+    fn missing_group_or_no_tracks_at_all_is_an_error() {
+        let mut presentation = example::presentation();
+        presentation.audio.clear();
+        assert!(multivariant(&presentation, "").is_err());
+        presentation.video.clear();
+        assert!(multivariant(&presentation, "").is_err());
+    }
+
+    #[test]
+    fn frame_rates_round_to_three_decimals() {
+        for (numerator, denominator, text) in [
+            (30_000, 1001, "29.970"),
+            (24_000, 1001, "23.976"),
+            (25, 1, "25.000"),
+            (1, 3, "0.333"),
+        ] {
+            let rate = FrameRate::new(numerator, denominator).expect("valid");
+            assert_eq!(three_decimals(rate), text);
+        }
+    }
+
+    #[test]
+    fn video_range_follows_the_transfer_characteristics() {
+        let range = |transfer| {
+            video_range(Colour {
+                transfer,
+                ..Colour::BT709
+            })
+        };
+        assert_eq!(
+            [range(1), range(2), range(16), range(18)],
+            ["SDR", "SDR", "PQ", "HLG"]
+        );
+    }
+}

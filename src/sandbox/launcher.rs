@@ -1,0 +1,357 @@
+//! The parent's side: starts a child, hands over descriptors and task, takes its messages, and
+//! sees to it that it is gone afterwards.
+
+use std::fs::File;
+use std::io::{IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::protocol::{Message, Reply, take, write_task};
+use super::{Options, PROGRAM, child};
+use crate::error::{Error, ErrorKind, Result};
+use crate::media::{
+    AudioTask, EncodedSample, IndexTask, SourceIndex, Task, TaskSummary, VideoTask,
+};
+
+/// How much of a child's stderr is kept.
+const LAST_WORDS: usize = 64 << 10;
+/// How often a waiting parent looks whether it should stop.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Starts media children.
+///
+/// A child is killed when the *thread* that started it ends (`PR_SET_PDEATHSIG`), so call these
+/// methods on a thread that lives as long as the work; each blocks until its child is gone.
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    options: Options,
+}
+
+/// What a task's messages are given to.
+struct Receiver<'a> {
+    on_sample: &'a mut dyn FnMut(EncodedSample) -> Result<()>,
+    spool: Option<&'a mut File>,
+}
+
+impl Launcher {
+    /// Starts children by these options.
+    pub fn new(options: Options) -> Self {
+        Self { options }
+    }
+
+    /// Indexes a source of `size` bytes with libavformat. Samples that the container stores in
+    /// pieces are appended to `spool`.
+    ///
+    /// # Errors
+    /// `Invalid` or `Unsupported` when there is nothing usable in it.
+    pub fn index(&self, source: &File, size: u64, spool: &mut File) -> Result<SourceIndex> {
+        let task = Task::Index(IndexTask { size_bytes: size });
+        let never = AtomicBool::new(false);
+        let mut no_samples = |_| Err(Error::internal("an index task gave a sample"));
+        let receiver = Receiver {
+            on_sample: &mut no_samples,
+            spool: Some(spool),
+        };
+        match self.run(&task, source, None, &never, receiver)? {
+            Reply::Index(index) => Ok(index),
+            _ => Err(Error::internal(
+                "the media child answered an index task with something else",
+            )),
+        }
+    }
+
+    /// Does a video task. `on_sample` gets each rendition's samples in decode order.
+    ///
+    /// # Errors
+    /// What the child reports; `Unavailable` when it died, hung, or `stop` was raised.
+    pub fn video(
+        &self,
+        task: &VideoTask,
+        source: &File,
+        spool: Option<&File>,
+        stop: &AtomicBool,
+        on_sample: &mut dyn FnMut(EncodedSample) -> Result<()>,
+    ) -> Result<TaskSummary> {
+        self.encode(&Task::Video(task.clone()), source, spool, stop, on_sample)
+    }
+
+    /// Does an audio task.
+    ///
+    /// # Errors
+    /// As [`Self::video`].
+    pub fn audio(
+        &self,
+        task: &AudioTask,
+        source: &File,
+        spool: Option<&File>,
+        stop: &AtomicBool,
+        on_sample: &mut dyn FnMut(EncodedSample) -> Result<()>,
+    ) -> Result<TaskSummary> {
+        self.encode(&Task::Audio(task.clone()), source, spool, stop, on_sample)
+    }
+
+    fn encode(
+        &self,
+        task: &Task,
+        source: &File,
+        spool: Option<&File>,
+        stop: &AtomicBool,
+        on_sample: &mut dyn FnMut(EncodedSample) -> Result<()>,
+    ) -> Result<TaskSummary> {
+        let receiver = Receiver {
+            on_sample,
+            spool: None,
+        };
+        match self.run(task, source, spool, stop, receiver)? {
+            Reply::Summary(summary) => Ok(summary),
+            _ => Err(Error::internal(
+                "the media child answered a task with something else",
+            )),
+        }
+    }
+
+    fn run(
+        &self,
+        task: &Task,
+        source: &File,
+        spool: Option<&File>,
+        stop: &AtomicBool,
+        receiver: Receiver<'_>,
+    ) -> Result<Reply> {
+        let (mut ours, theirs) =
+            UnixStream::pair().map_err(|e| Error::io("making a socket for the media child", e))?;
+        let mut running = Running::start(&self.options, theirs)?;
+        let given = send_files(&ours, source, spool)
+            .and_then(|()| write_task(&mut ours, task))
+            .map(|()| drop(ours));
+        // A child that died before it read its task has more to say about it than the socket.
+        let heard = running.listen(&self.options, stop, receiver);
+        match (heard, given) {
+            (Ok(Some(reply)), _) => Ok(reply),
+            (Ok(None), _) => Err(running.obituary()),
+            (Err(e), _) => Err(e),
+        }
+    }
+}
+
+/// The program's own media child, or the one named in the options.
+fn program(options: &Options) -> Result<PathBuf> {
+    if let Some(program) = &options.program {
+        return Ok(program.clone());
+    }
+    let own = std::env::current_exe().map_err(|e| Error::io("finding this program's folder", e))?;
+    let folders = own.ancestors().skip(1).take(2);
+    let candidates: Vec<PathBuf> = folders.map(|folder| folder.join(PROGRAM)).collect();
+    let is_there = |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
+    candidates.iter().find(is_there).cloned().ok_or_else(|| {
+        let wanted = candidates
+            .first()
+            .map(|path| path.display().to_string())
+            .unwrap_or_default();
+        Error::unsupported(format!(
+            "{wanted} is not there; install both programs in one folder, or package MP4 files \
+             with --passthrough only, which needs no decoder"
+        ))
+    })
+}
+
+/// Hands source and spool to the child. Without a spool the source stands in its place.
+fn send_files(socket: &UnixStream, source: &File, spool: Option<&File>) -> Result<()> {
+    let files = [source.as_fd(), spool.unwrap_or(source).as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&files));
+    sendmsg(
+        socket,
+        &[IoSlice::new(&[child::FILES_BYTE])],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    )
+    .map(drop)
+    .map_err(|e| Error::io("giving the media child its files", e.into()))
+}
+
+/// A started child; killed and reaped when dropped.
+struct Running {
+    child: Child,
+    last_words: Vec<u8>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Running {
+    fn start(options: &Options, socket: UnixStream) -> Result<Self> {
+        let program = program(options)?;
+        let mut command = Command::new(&program);
+        command
+            .args(child::arguments(options))
+            .env_clear()
+            .stdin(OwnedFd::from(socket))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let child = command
+            .spawn()
+            .map_err(|e| Error::io(format!("starting the media child {}", program.display()), e))?;
+        Ok(Self {
+            child,
+            last_words: Vec::new(),
+        })
+    }
+
+    /// Takes messages until the final reply; `None` when the child ended without one.
+    fn listen(
+        &mut self,
+        options: &Options,
+        stop: &AtomicBool,
+        mut receiver: Receiver<'_>,
+    ) -> Result<Option<Reply>> {
+        let mut out = self
+            .child
+            .stdout
+            .take()
+            .ok_or_else(|| Error::internal("no pipe"))?;
+        let mut err = self
+            .child
+            .stderr
+            .take()
+            .ok_or_else(|| Error::internal("no pipe"))?;
+        let mut buffer = BytesMut::new();
+        let mut chunk = vec![0; 256 << 10];
+        let mut heard = Instant::now();
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::new(ErrorKind::Unavailable, "stopped"));
+            }
+            if heard.elapsed() > options.stall {
+                return Err(self.stalled(options));
+            }
+            let (out_ready, err_ready) = wait(&out, &err)?;
+            if err_ready {
+                let read = err.read(&mut chunk).unwrap_or(0);
+                self.remember(&chunk[..read]);
+            }
+            if !out_ready {
+                continue;
+            }
+            let read = out
+                .read(&mut chunk)
+                .map_err(|e| Error::io("reading from the child", e))?;
+            if read == 0 {
+                let _ = err.read_to_end(&mut self.last_words);
+                return Ok(None);
+            }
+            heard = Instant::now();
+            buffer.extend_from_slice(&chunk[..read]);
+            while let Some(message) = take(&mut buffer)? {
+                if let Some(reply) = receiver.take(message, options)? {
+                    return Ok(Some(reply));
+                }
+            }
+        }
+    }
+
+    fn remember(&mut self, words: &[u8]) {
+        self.last_words.extend_from_slice(words);
+        let excess = self.last_words.len().saturating_sub(LAST_WORDS);
+        self.last_words.drain(..excess);
+    }
+
+    fn end(&mut self) -> Option<ExitStatus> {
+        // The child leads a group of its own; whatever it may have started goes with it.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        self.child.wait().ok()
+    }
+
+    fn stalled(&mut self, options: &Options) -> Error {
+        self.end();
+        let seconds = options.stall.as_secs();
+        let message = format!("the media child was silent for {seconds} s and was ended");
+        Error::new(ErrorKind::Unavailable, format!("{message}{}", self.words()))
+    }
+
+    /// The error for a child that ended without a reply.
+    fn obituary(&mut self) -> Error {
+        let how = match self.child.wait() {
+            Ok(status) => match (status.signal(), status.code()) {
+                (Some(signal), _) => format!("died by signal {signal}"),
+                (None, code) => format!("ended with code {}", code.unwrap_or(-1)),
+            },
+            Err(e) => format!("is gone ({e})"),
+        };
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("the media child {how}{}", self.words()),
+        )
+    }
+
+    fn words(&self) -> String {
+        let words = String::from_utf8_lossy(&self.last_words);
+        match words.trim() {
+            "" => String::new(),
+            words => format!("; its last words: {words}"),
+        }
+    }
+}
+
+/// Waits a moment for either pipe; a closed one counts as ready.
+fn wait(out: &impl AsFd, err: &impl AsFd) -> Result<(bool, bool)> {
+    let mut files = [
+        PollFd::new(out, PollFlags::IN),
+        PollFd::new(err, PollFlags::IN),
+    ];
+    let glance = Timespec {
+        tv_sec: 0,
+        tv_nsec: i64::from(GLANCE.subsec_nanos()),
+    };
+    match poll(&mut files, Some(&glance)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(e) => return Err(Error::io("waiting for the media child", e.into())),
+    }
+    let data = |file: &PollFd<'_>| file.revents().contains(PollFlags::IN);
+    let ended = |file: &PollFd<'_>| !file.revents().is_empty();
+    Ok((ended(&files[0]), data(&files[1])))
+}
+
+impl Receiver<'_> {
+    fn take(&mut self, message: Message, options: &Options) -> Result<Option<Reply>> {
+        match message {
+            Message::Alive => {}
+            Message::Sample(sample) => (self.on_sample)(sample)?,
+            Message::Spool(bytes) => {
+                let spool = self.spool.as_mut();
+                let spool = spool.ok_or_else(|| Error::internal("a spool nobody asked for"))?;
+                spool
+                    .write_all(&bytes)
+                    .map_err(|e| Error::io("writing the spool", e))?;
+            }
+            Message::Reply(reply) => match *reply {
+                Reply::Hello(layers) if options.strict && !layers.complete() => {
+                    return Err(Error::unsupported(format!(
+                        "this system can't confine the decoder fully ({layers:?}); leave \
+                         --strict-sandbox away to run it all the same"
+                    )));
+                }
+                Reply::Hello(_) => {}
+                Reply::Failed { kind, message } => return Err(Error::new(kind, message)),
+                done => return Ok(Some(done)),
+            },
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,184 @@
+//! An opened local file.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::read_at::ReadAt;
+
+/// Bytes hashed at once.
+const DIGEST_BUFFER: usize = 1 << 20;
+
+/// A local file, opened for reading. All access goes by `pread` on the one descriptor, so the
+/// file stays the same one when its name is given to another.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    name: String,
+    size_bytes: u64,
+    file: File,
+}
+
+impl Source {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is none, [`ErrorKind::Invalid`] when it is empty, no
+    /// regular file, or not readable for this user.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let shown = path.display();
+        // Never blocks on a pipe without a writer: what is no regular file is refused first.
+        let metadata =
+            std::fs::metadata(path).map_err(|e| Error::io(format!("opening {shown}"), e))?;
+        refuse_irregular(path, &metadata)?;
+        let file = File::open(path).map_err(|e| Error::io(format!("opening {shown}"), e))?;
+        let metadata = file
+            .metadata()
+            .map_err(|e| Error::io(format!("reading the length of {shown}"), e))?;
+        refuse_irregular(path, &metadata)?;
+        if metadata.len() == 0 {
+            return Err(Error::invalid(format!(
+                "{shown} is empty; copy or upload it again"
+            )));
+        }
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        Ok(Self {
+            path: path.to_path_buf(),
+            name: name.to_string_lossy().into_owned(),
+            size_bytes: metadata.len(),
+            file,
+        })
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The last part of its path, for reports.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Length in bytes when it was opened.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// The open file, to be handed to a child process.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// BLAKE3 digest of all bytes, 64 hexadecimal digits. `on_read` is told how many bytes are
+    /// read so far, and may stop it with an error.
+    ///
+    /// # Errors
+    /// When reading fails or `on_read` says so; [`ErrorKind::Conflict`] when the file's length
+    /// changed since it was opened.
+    pub fn digest(&self, on_read: &mut dyn FnMut(u64) -> Result<()>) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; DIGEST_BUFFER];
+        let mut at = 0;
+        loop {
+            let got = self.file.read_at(at, &mut buffer)?;
+            hasher.update(buffer.get(..got).unwrap_or_default());
+            at += got as u64;
+            on_read(at)?;
+            if got < buffer.len() {
+                break;
+            }
+        }
+        if at != self.size_bytes {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "{} had {} bytes when it was opened and has {at} now; wait until it is \
+                     completely written",
+                    self.path.display(),
+                    self.size_bytes
+                ),
+            ));
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+}
+
+fn refuse_irregular(path: &Path, metadata: &std::fs::Metadata) -> Result<()> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let what = if metadata.is_dir() {
+        "a directory; name a file in it"
+    } else {
+        "no regular file; save it to a file first"
+    };
+    Err(Error::invalid(format!("{} is {what}", path.display())))
+}
+
+impl ReadAt for Source {
+    /// The length when it was opened: what grows or shrinks meanwhile is not followed.
+    fn size(&self) -> Result<u64> {
+        Ok(self.size_bytes)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        self.file.read_at(offset, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_a_source_is_refused_by_name() {
+        let folder = tempfile::tempdir().expect("scratch");
+        let empty = folder.path().join("empty.mp4");
+        File::create(&empty).expect("created");
+        for (path, kind, says) in [
+            (
+                folder.path().join("none.mp4"),
+                ErrorKind::NotFound,
+                "none.mp4",
+            ),
+            (
+                folder.path().to_path_buf(),
+                ErrorKind::Invalid,
+                "a directory",
+            ),
+            (empty, ErrorKind::Invalid, "is empty"),
+            (
+                PathBuf::from("/dev/null"),
+                ErrorKind::Invalid,
+                "no regular file",
+            ),
+        ] {
+            let error = Source::open(&path).expect_err("refused");
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn digest_is_that_of_the_bytes_and_notices_growth() {
+        let folder = tempfile::tempdir().expect("scratch");
+        let path = folder.path().join("clip.mp4");
+        let bytes: Vec<u8> = (0..3_000_001_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let mut file = File::create(&path).expect("created");
+        file.write_all(&bytes).expect("written");
+        let source = Source::open(&path).expect("opens");
+        assert_eq!(
+            (source.name(), source.size_bytes()),
+            ("clip.mp4", 3_000_001)
+        );
+        let expected = blake3::hash(&bytes).to_hex().to_string();
+        assert_eq!(source.digest(&mut |_| Ok(())).expect("read"), expected);
+        file.write_all(b"more").expect("written");
+        let error = source.digest(&mut |_| Ok(())).expect_err("changed");
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+    }
+}

@@ -1,0 +1,918 @@
+//! MPDs (ISO/IEC 23009-1; DASH-IF IOP 4.3 and Timing Model; ETSI TS 103 285): by themselves, and
+//! against the media they name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::hls_multivariant::frame_rate_thousandths;
+use super::report::Sheet;
+use super::stream::{Container, Medium, Stream, nanos, seconds};
+use crate::codec::aac::channels_of;
+use crate::dash::{AdaptationSet, Addressing, Element, Mpd, Period, Representation, SegmentTemplate};
+use crate::time::{Rounding, Ticks, Timescale, rescale};
+
+/// The largest number that a player's double-precision arithmetic keeps exact.
+const EXACT_MAX: u128 = 1 << 53;
+/// What the end of a track may lack of its Period before it counts as a hole: the length of a
+/// video frame at 24 frames a second, rounded up.
+const END_SLACK: i64 = 42_000_000;
+/// What it may lack before that is a fault rather than something to be told.
+const END_HOLE: i64 = 500_000_000;
+
+/// A Representation with what it names.
+#[derive(Debug)]
+pub(super) struct RepresentationView<'a> {
+    pub(super) period: &'a Period,
+    pub(super) set: &'a AdaptationSet,
+    pub(super) representation: &'a Representation,
+    pub(super) stream: Stream,
+    /// Start and duration of each segment as the MPD says, in the addressing's ticks.
+    pub(super) times: Vec<(u64, u64)>,
+    /// Addresses of the init segment and the segments, for comparison with HLS.
+    pub(super) objects: Vec<String>,
+}
+
+/// An MPD with what it names.
+#[derive(Debug)]
+pub(super) struct MpdView<'a> {
+    pub(super) place: &'a str,
+    pub(super) mpd: &'a Mpd,
+    pub(super) bytes: usize,
+    pub(super) representations: Vec<RepresentationView<'a>>,
+}
+
+/// Judges an MPD by every rule about it.
+pub(super) fn judge(sheet: &mut Sheet, view: &MpdView<'_>) {
+    let (place, mpd) = (view.place, view.mpd);
+    sheet.judge("D01", place, schema(&mpd.root));
+    sheet.judge("D01", place, presentation_type(mpd));
+    for problem in &mpd.problems {
+        let at = format!("{place}:{}", problem.line);
+        sheet.judge("D01", at, Some(problem.message.clone()));
+    }
+    sheet.judge("D02", place, presentation_duration(mpd));
+    sheet.judge("D03", place, periods(mpd));
+    sheet.judge("D09", place, numbers(&mpd.root));
+    sheet.advise("D09", place, duration_forms(&mpd.root));
+    sheet.judge("D11", place, period_addressing(mpd));
+    sheet.judge("D16", place, ids(mpd));
+    sheet.judge("D20", place, dvb_limits(view));
+    for period in &mpd.periods {
+        judge_period(sheet, place, period);
+    }
+    for representation in &view.representations {
+        judge_representation(sheet, place, mpd, representation);
+    }
+}
+
+fn judge_period(sheet: &mut Sheet, place: &str, period: &Period) {
+    sheet.judge("D15", place, roles(period));
+    for set in &period.adaptation_sets {
+        let at = format!("{place}:{}", set.common.line);
+        sheet.judge("D05", &at, mixed_addressing(set));
+        sheet.judge("D10", &at, alignment(set));
+        sheet.judge("D12", &at, one_type(set));
+        match set.content_type() {
+            Some("video") => sheet.judge("D13", &at, video_set(set)),
+            Some("audio") => sheet.judge("D14", &at, audio_set(set)),
+            _ => {}
+        }
+    }
+}
+
+fn judge_representation(
+    sheet: &mut Sheet,
+    mpd_place: &str,
+    mpd: &Mpd,
+    view: &RepresentationView<'_>,
+) {
+    let representation = view.representation;
+    let place = format!("{mpd_place}:{} {}", representation.common.line, representation.id);
+    match &representation.addressing {
+        Addressing::Template(template) => {
+            sheet.judge("D06", &place, template_form(template));
+            sheet.judge("D08", &place, template_times(template, view));
+        }
+        Addressing::Base(_) => sheet.judge("D07", &place, indexed_form(view)),
+        Addressing::List(_) | Addressing::None => {}
+    }
+    sheet.judge("D04", &place, joins(view));
+    judge_cover(sheet, &place, view);
+    sheet.judge("D24", &place, transport_stream(view));
+    if let Some(codecs) = view.stream.codecs() {
+        sheet.judge("C14", &place, codecs_differ(representation, &codecs));
+    }
+    match view.stream.medium() {
+        Medium::Video => sheet.judge("D13", &place, video_differs(view)),
+        Medium::Audio => sheet.judge("D14", &place, audio_differs(view)),
+        Medium::Other => {}
+    }
+    sheet.judge("D17", &place, stalls(mpd, view));
+}
+
+// The order of elements in the schema (ISO/IEC 23009-1 Annex B).
+const MPD_CHILDREN: &[&str] = &[
+    "ProgramInformation", "BaseURL", "Location", "PatchLocation", "ServiceDescription",
+    "InitializationSet", "InitializationGroup", "InitializationPresentation", "ContentProtection",
+    "Period", "Metrics", "EssentialProperty", "SupplementalProperty", "UTCTiming",
+    "LeapSecondInformation",
+];
+const PERIOD_CHILDREN: &[&str] = &[
+    "BaseURL", "SegmentBase", "SegmentList", "SegmentTemplate", "AssetIdentifier", "EventStream",
+    "ServiceDescription", "ContentProtection", "AdaptationSet", "Subset", "SupplementalProperty",
+    "EmptyAdaptationSet", "GroupLabel", "Preselection",
+];
+const SET_CHILDREN: &[&str] = &[
+    "FramePacking", "AudioChannelConfiguration", "ContentProtection", "OutputProtection",
+    "EssentialProperty", "SupplementalProperty", "InbandEventStream", "Switching", "RandomAccess",
+    "GroupLabel", "Label", "ProducerReferenceTime", "ContentPopularityRate", "Resync",
+    "Accessibility", "Role", "Rating", "Viewpoint", "ContentComponent", "BaseURL", "SegmentBase",
+    "SegmentList", "SegmentTemplate", "Representation",
+];
+const REPRESENTATION_CHILDREN: &[&str] = &[
+    "FramePacking", "AudioChannelConfiguration", "ContentProtection", "OutputProtection",
+    "EssentialProperty", "SupplementalProperty", "InbandEventStream", "Switching", "RandomAccess",
+    "GroupLabel", "Label", "ProducerReferenceTime", "ContentPopularityRate", "Resync", "BaseURL",
+    "ExtendedBandwidth", "SubRepresentation", "SegmentBase", "SegmentList", "SegmentTemplate",
+];
+
+/// D01: elements stand where and in the order the schema has them, with the attributes it asks for
+/// in the form it asks for (ISO/IEC 23009-1 Annex B). No schema engine runs here: this covers the
+/// elements that presentations of segments use.
+fn schema(root: &Element) -> Vec<String> {
+    let mut faults = Vec::new();
+    if root.name != "MPD" {
+        faults.push(format!("the root is {}, not MPD", root.name));
+        return faults;
+    }
+    let namespace = root
+        .attributes
+        .iter()
+        .any(|(name, value)| name.starts_with("xmlns") && value == "urn:mpeg:dash:schema:mpd:2011");
+    if !namespace {
+        faults.push("the namespace urn:mpeg:dash:schema:mpd:2011 is not declared".into());
+    }
+    if root.all("Period").next().is_none() {
+        faults.push("no Period".into());
+    }
+    element_rules(root, &mut faults);
+    faults
+}
+
+fn element_rules(element: &Element, faults: &mut Vec<String>) {
+    let (children, required): (Option<&[&str]>, &[&str]) = match element.name.as_str() {
+        "MPD" => (Some(MPD_CHILDREN), &["profiles", "minBufferTime"]),
+        "Period" => (Some(PERIOD_CHILDREN), &[]),
+        "AdaptationSet" => (Some(SET_CHILDREN), &[]),
+        "Representation" => (Some(REPRESENTATION_CHILDREN), &["id", "bandwidth"]),
+        "SegmentTimeline" => (Some(&["Pattern", "S"]), &[]),
+        "S" => (None, &["d"]),
+        "Role" | "Accessibility" | "EssentialProperty" | "SupplementalProperty"
+        | "AudioChannelConfiguration" | "ContentProtection" | "Viewpoint" | "Rating" => {
+            (None, &["schemeIdUri"])
+        }
+        _ => (None, &[]),
+    };
+    let line = element.line;
+    for name in required {
+        if element.attribute(name).is_none_or(|value| value.trim().is_empty()) {
+            faults.push(format!("line {line}: {} without @{name}", element.name));
+        }
+    }
+    for (name, value) in &element.attributes {
+        if let Some(wanted) = malformed(&element.name, name, value.trim()) {
+            faults.push(format!("line {line}: {}@{name} {value:?} is no {wanted}", element.name));
+        }
+    }
+    faults.extend(children.and_then(|order| misplaced(element, order)));
+    for child in &element.children {
+        element_rules(child, faults);
+    }
+}
+
+/// The first child that the schema doesn't have there, or not after the ones before it.
+fn misplaced(element: &Element, order: &[&str]) -> Option<String> {
+    let mut reached = 0;
+    for child in element.children.iter().filter(|child| !child.name.contains(':')) {
+        let (line, name) = (child.line, &child.name);
+        let Some(at) = order.iter().position(|known| known == name) else {
+            return Some(format!("line {line}: {name} has no place in {}", element.name));
+        };
+        if at < reached {
+            return Some(format!("line {line}: {name} stands too late in {}", element.name));
+        }
+        reached = at;
+    }
+    None
+}
+
+/// What an attribute should be and isn't.
+fn malformed(element: &str, name: &str, value: &str) -> Option<&'static str> {
+    let whole = || !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    let pair = |split: char, alone: bool| {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        match value.split_once(split) {
+            Some((a, b)) => digits(a) && digits(b),
+            None => alone && digits(value),
+        }
+    };
+    match (element, name) {
+        ("Period" | "MPD", "duration" | "start" | "mediaPresentationDuration" | "minBufferTime"
+            | "maxSegmentDuration" | "maxSubsegmentDuration" | "minimumUpdatePeriod"
+            | "timeShiftBufferDepth" | "suggestedPresentationDelay") => {
+            (!value.trim_start_matches('-').starts_with('P')).then_some("duration")
+        }
+        (_, "bandwidth" | "width" | "height" | "maxWidth" | "maxHeight" | "minWidth" | "minHeight"
+            | "timescale" | "startNumber" | "presentationTimeOffset" | "minBandwidth"
+            | "maxBandwidth" | "endNumber") => (!whole()).then_some("whole number"),
+        ("S", "d" | "t" | "n") | ("SegmentTemplate" | "SegmentList", "duration") => {
+            (!whole()).then_some("whole number")
+        }
+        ("S", "r") => value.parse::<i64>().is_err().then_some("whole number"),
+        (_, "frameRate" | "maxFrameRate" | "minFrameRate") => (!pair('/', true)).then_some("frame rate"),
+        (_, "par" | "sar") => (!pair(':', false)).then_some("ratio"),
+        (_, "segmentAlignment" | "subsegmentAlignment" | "bitstreamSwitching") => {
+            let boolean = matches!(value, "true" | "false" | "0" | "1");
+            (!boolean && !whole()).then_some("boolean")
+        }
+        _ => None,
+    }
+}
+
+/// D01: the MPD is static, and the profiles it lists are true of it (DASH-IF IOP 4.3).
+fn presentation_type(mpd: &Mpd) -> Vec<String> {
+    let mut faults = Vec::new();
+    if mpd.mpd_type != "static" {
+        faults.push(format!("type is {}, not static", mpd.mpd_type));
+    }
+    let lists = |name: &str| mpd.profiles.iter().any(|profile| profile == name);
+    let live = lists("urn:mpeg:dash:profile:isoff-live:2011");
+    let on_demand = lists("urn:mpeg:dash:profile:isoff-on-demand:2011");
+    for (_, _, representation) in mpd.representations() {
+        let addressing = &representation.addressing;
+        let id = &representation.id;
+        if live && !on_demand && !matches!(addressing, Addressing::Template(_) | Addressing::None) {
+            faults.push(format!("profile isoff-live, but {id} has no SegmentTemplate"));
+        }
+        if on_demand && !live && !matches!(addressing, Addressing::Base(_) | Addressing::None) {
+            faults.push(format!("profile isoff-on-demand, but {id} has no SegmentBase"));
+        }
+    }
+    faults
+}
+
+/// D02: `@minBufferTime` is there; `@mediaPresentationDuration` is the end of the last Period
+/// exactly; `@minimumUpdatePeriod` and `@timeShiftBufferDepth` are not there (DASH-IF IOP 4.3 3.10;
+/// DASH-IF Timing).
+fn presentation_duration(mpd: &Mpd) -> Vec<String> {
+    let mut faults = Vec::new();
+    if mpd.min_buffer_time.is_none_or(|time| time.count <= 0) {
+        faults.push("no minBufferTime".into());
+    }
+    for name in ["minimumUpdatePeriod", "timeShiftBufferDepth"] {
+        if mpd.root.attribute(name).is_some() {
+            faults.push(format!("{name} in a static MPD"));
+        }
+    }
+    let last = mpd.periods.last();
+    let end = last.and_then(|period| {
+        let written = nanos(period.duration_written?);
+        Some(nanos(period.start?).saturating_add(written))
+    });
+    match (mpd.duration.map(nanos), end) {
+        (None, None) => faults.push("no mediaPresentationDuration".into()),
+        (Some(duration), Some(end)) if duration != end => faults.push(format!(
+            "mediaPresentationDuration is {} s, the last Period ends at {} s",
+            seconds(duration),
+            seconds(end)
+        )),
+        _ => {}
+    }
+    faults
+}
+
+/// D03: the first Period starts at 0, each has a length above zero, and they follow each other
+/// (DASH-IF Timing 8.1).
+fn periods(mpd: &Mpd) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut end = 0_i64;
+    for (index, period) in mpd.periods.iter().enumerate() {
+        let number = index.saturating_add(1);
+        let Some(start) = period.start.map(nanos) else {
+            faults.push(format!("Period {number} has no start"));
+            continue;
+        };
+        if start != end {
+            let (start, end) = (seconds(start), seconds(end));
+            faults.push(format!("Period {number} starts at {start} s, not at {end} s"));
+        }
+        match period.duration.map(nanos) {
+            Some(duration) if duration > 0 => end = start.saturating_add(duration),
+            Some(_) => faults.push(format!("Period {number} has no length")),
+            None => faults.push(format!("Period {number} has no duration")),
+        }
+    }
+    faults
+}
+
+/// D04: segments of a Representation follow each other without gap or overlap (DASH-IF Timing
+/// 9.2).
+fn joins(view: &RepresentationView<'_>) -> Vec<String> {
+    let mut faults = Vec::new();
+    let pairs = view.times.iter().zip(view.times.iter().skip(1));
+    for (index, ((time, duration), (next, _))) in pairs.enumerate() {
+        let end = time.saturating_add(*duration);
+        let number = index.saturating_add(2);
+        if *next > end {
+            faults.push(format!("a gap of {} ticks before segment {number}", next - end));
+        } else if *next < end {
+            faults.push(format!("segment {number} overlaps the one before by {} ticks", end - next));
+        }
+    }
+    for segment in view.stream.segments.iter().filter(|segment| segment.bytes.is_none()) {
+        faults.push(format!("{} can't be read", segment.place));
+    }
+    faults
+}
+
+/// The times of the addressing on the Period's own time line, in nanoseconds.
+fn on_period(representation: &Representation, ticks: u64) -> Option<i64> {
+    let (timescale, offset) = match &representation.addressing {
+        Addressing::Template(t) => (t.ticks_per_second(), t.presentation_time_offset),
+        Addressing::Base(base) => (base.timescale.unwrap_or(1), base.presentation_time_offset),
+        Addressing::List(list) => (list.timescale.unwrap_or(1), 0),
+        Addressing::None => return None,
+    };
+    let timescale = Timescale::new(u32::try_from(timescale).ok()?)?;
+    let ticks = i64::try_from(i128::from(ticks) - i128::from(offset)).ok()?;
+    Some(nanos(Ticks::new(ticks, timescale)))
+}
+
+/// D04: the segments cover the whole Period, and none lies outside it (DASH-IF Timing 9.2). Sound
+/// ends on its own frames: less than half a second missing is only told.
+fn judge_cover(sheet: &mut Sheet, place: &str, view: &RepresentationView<'_>) {
+    let representation = view.representation;
+    let (Some(first), Some(last)) = (view.times.first(), view.times.last()) else {
+        let found = view.stream.segments.is_empty();
+        sheet.judge("D04", place, found.then(|| "names no segments".into()));
+        return;
+    };
+    let Some(length) = view.period.duration.map(nanos) else {
+        return;
+    };
+    let start = on_period(representation, first.0).unwrap_or(0);
+    let last_start = on_period(representation, last.0).unwrap_or(0);
+    let end = on_period(representation, last.0.saturating_add(last.1)).unwrap_or(length);
+    let mut faults = Vec::new();
+    if start > END_SLACK {
+        faults.push(format!("the first segment starts {} s into the Period", seconds(start)));
+    }
+    if last_start >= length && view.times.len() > 1 {
+        faults.push("the last segment starts after the Period's end".to_owned());
+    }
+    let missing = length.saturating_sub(end);
+    let hole = format!("the segments end {} s before the Period", seconds(missing));
+    if missing > END_HOLE {
+        faults.push(hole);
+    } else {
+        sheet.advise("D04", place, (missing > END_SLACK).then_some(hole));
+    }
+    sheet.judge("D04", place, faults);
+}
+
+/// D05: all Representations of a set use one addressing mode (DASH-IF Timing).
+fn mixed_addressing(set: &AdaptationSet) -> Option<String> {
+    let modes: BTreeSet<&str> = set
+        .representations
+        .iter()
+        .map(|representation| match &representation.addressing {
+            Addressing::Template(template) if template.timeline.is_some() => "SegmentTimeline",
+            Addressing::Template(_) => "SegmentTemplate@duration",
+            Addressing::List(_) => "SegmentList",
+            Addressing::Base(_) => "SegmentBase",
+            Addressing::None => "no addressing",
+        })
+        .collect();
+    let names: Vec<_> = modes.into_iter().collect();
+    (names.len() > 1).then(|| format!("mixes {}", names.join(" and ")))
+}
+
+/// D06: explicit addressing has a SegmentTimeline, `@media` with `$Number$` or `$Time$` and
+/// `@initialization` without; no `S@n`, no `@eptDelta` (DASH-IF Timing; IOP 4.3).
+fn template_form(template: &SegmentTemplate) -> Vec<String> {
+    let mut faults = Vec::new();
+    let counts = |text: &str| text.contains("$Number") || text.contains("$Time");
+    match template.media.as_deref() {
+        None => faults.push("no @media".to_owned()),
+        Some(media) if !counts(media) => {
+            faults.push(format!("@media {media:?} has neither $Number$ nor $Time$"));
+        }
+        Some(_) => {}
+    }
+    match template.initialization.as_deref() {
+        None => faults.push("no @initialization".to_owned()),
+        Some(init) if counts(init) => {
+            faults.push(format!("@initialization {init:?} counts segments"));
+        }
+        Some(_) => {}
+    }
+    match &template.timeline {
+        None => faults.push("no SegmentTimeline".to_owned()),
+        Some(timeline) if timeline.entries.is_empty() => {
+            faults.push("an empty SegmentTimeline".to_owned());
+        }
+        Some(timeline) if timeline.entries.iter().any(|entry| entry.n.is_some()) => {
+            faults.push("S@n is used".to_owned());
+        }
+        Some(_) => {}
+    }
+    if template.ept_delta.is_some() {
+        faults.push("@eptDelta is used".to_owned());
+    }
+    faults
+}
+
+/// D07: indexed addressing has one BaseURL, `@indexRange`, `Initialization@range`, and a
+/// `@timescale` that is the index's and the track's; there is one `sidx`, without another in it
+/// (DASH-IF Timing; IOP 4.3 3.10.3).
+fn indexed_form(view: &RepresentationView<'_>) -> Vec<String> {
+    let Addressing::Base(base) = &view.representation.addressing else {
+        return Vec::new();
+    };
+    let mut faults = Vec::new();
+    if base.index_range.is_none() {
+        faults.push("no @indexRange".to_owned());
+    }
+    if base.initialization.as_ref().is_none_or(|object| object.range.is_none()) {
+        faults.push("no Initialization@range".to_owned());
+    }
+    if view.representation.base_urls.is_empty() {
+        faults.push("no BaseURL".to_owned());
+    }
+    let track = view.stream.timescale().map(|timescale| u64::from(timescale.get()));
+    if let Some(track) = track.filter(|track| *track != base.timescale.unwrap_or(1)) {
+        let written = base.timescale.unwrap_or(1);
+        faults.push(format!("@timescale is {written}, the track's {track}"));
+    }
+    let indexes = view.stream.segments.iter().filter_map(|s| s.facts.as_ref());
+    if indexes.flat_map(|facts| &facts.indexes).any(|i| i.references.iter().any(|r| r.to_index)) {
+        faults.push("the index refers to another index".to_owned());
+    }
+    faults
+}
+
+/// D08: `@timescale` is there, and the timeline's starts and durations are those of the fragments:
+/// `tfdt` and the sums of `trun` (DASH-IF Timing 9.1). For `@duration` each may be half a segment
+/// off.
+fn template_times(template: &SegmentTemplate, view: &RepresentationView<'_>) -> Vec<String> {
+    let mut faults = Vec::new();
+    if template.timescale.is_none() {
+        faults.push("no @timescale".to_owned());
+    }
+    let Some(ticks_per_second) = u32::try_from(template.ticks_per_second())
+        .ok()
+        .and_then(Timescale::new)
+    else {
+        faults.push("@timescale is too large".to_owned());
+        return faults;
+    };
+    let Some(track_timescale) = view.stream.timescale() else {
+        return faults;
+    };
+    let rows = view.times.iter().zip(&view.stream.segments);
+    let mut shift = None;
+    for ((time, duration), segment) in rows {
+        let Some(facts) = &segment.facts else { continue };
+        let Some(decode_time) = facts.decode_time() else { continue };
+        let to_template = |ticks: i128| {
+            let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
+            i128::from(rescale(ticks, track_timescale, ticks_per_second, Rounding::Nearest))
+        };
+        let (real_start, real_duration) =
+            (to_template(decode_time.into()), to_template(facts.duration().into()));
+        let tolerance = match template.timeline {
+            Some(_) => i128::from(track_timescale != ticks_per_second),
+            None => i128::from(*duration / 2),
+        };
+        let apart = i128::from(*time) - real_start;
+        let expected = *shift.get_or_insert_with(|| allowed_shift(view, &to_template, apart, tolerance));
+        if (apart - expected).abs() > tolerance {
+            faults.push(format!("{} starts at tick {real_start}, the MPD says {time}", segment.place));
+        }
+        if (i128::from(*duration) - real_duration).abs() > tolerance {
+            faults.push(format!(
+                "{} lasts {real_duration} ticks, the MPD says {duration}",
+                segment.place
+            ));
+        }
+    }
+    faults
+}
+
+/// The timeline may count decode times or earliest presentation times, before or after the edit
+/// list: which, the first segment decides.
+fn allowed_shift(
+    view: &RepresentationView<'_>,
+    to_template: &dyn Fn(i128) -> i128,
+    apart: i128,
+    tolerance: i128,
+) -> i128 {
+    let first = view.stream.segments.iter().find_map(|segment| segment.facts.as_ref());
+    let edit = view.stream.track().map_or(0, |track| i128::from(track.edit_start()));
+    let composed = first.and_then(|facts| {
+        let composed = i128::from(facts.first_presentation()?);
+        Some(composed - i128::from(facts.decode_time()?))
+    });
+    let composed = composed.unwrap_or(0);
+    [0, composed, composed - edit, -edit]
+        .into_iter()
+        .map(to_template)
+        .find(|shift| (apart - shift).abs() <= tolerance)
+        .unwrap_or(0)
+}
+
+/// D09: no number above 2^53; durations without years and months (DASH-IF Timing; IOP 4.3).
+fn numbers(root: &Element) -> Vec<String> {
+    let mut faults = Vec::new();
+    for_each_attribute(root, &mut |element, name, value| {
+        let digits = value.bytes().all(|b| b.is_ascii_digit()) && value.len() < 39;
+        if digits && value.parse::<u128>().is_ok_and(|number| number > EXACT_MAX) {
+            faults.push(format!("line {}: {name} is {value}, above 2^53", element.line));
+        }
+        if is_duration(element, name) {
+            let date = value.split('T').next().unwrap_or_default();
+            if date.contains(['Y', 'M']) {
+                faults.push(format!("line {}: {name} {value} has years or months", element.line));
+            }
+        }
+    });
+    faults
+}
+
+/// D09, advice: durations in seconds only.
+fn duration_forms(root: &Element) -> Vec<String> {
+    let mut faults = Vec::new();
+    for_each_attribute(root, &mut |element, name, value| {
+        let seconds_only = value.strip_prefix("PT").and_then(|rest| rest.strip_suffix('S'));
+        let plain = seconds_only.is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
+        if is_duration(element, name) && !plain {
+            faults.push(format!("line {}: {name} {value} is not in seconds alone", element.line));
+        }
+    });
+    faults
+}
+
+fn is_duration(element: &Element, name: &str) -> bool {
+    match element.name.as_str() {
+        "MPD" => matches!(
+            name,
+            "mediaPresentationDuration" | "minBufferTime" | "maxSegmentDuration"
+        ),
+        "Period" => matches!(name, "start" | "duration"),
+        _ => false,
+    }
+}
+
+fn for_each_attribute<'a>(
+    element: &'a Element,
+    act: &mut impl FnMut(&'a Element, &'a str, &'a str),
+) {
+    for (name, value) in &element.attributes {
+        act(element, name, value.trim());
+    }
+    for child in &element.children {
+        for_each_attribute(child, act);
+    }
+}
+
+/// D10: segments are aligned over a set and the MPD says so: `@segmentAlignment`, or for indexed
+/// addressing `@subsegmentAlignment` and `@subsegmentStartsWithSAP` 1 or 2 (DASH-IF IOP 4.3 3.2.2.2,
+/// 3.10.3).
+fn alignment(set: &AdaptationSet) -> Vec<String> {
+    let mut faults = Vec::new();
+    if !matches!(set.content_type(), Some("video" | "audio")) {
+        return faults;
+    }
+    let says = |name| matches!(set.common.attribute(name), Some("true" | "1"));
+    let is_base = |r: &Representation| matches!(r.addressing, Addressing::Base(_));
+    let is_template = |r: &Representation| matches!(r.addressing, Addressing::Template(_));
+    if set.representations.iter().any(is_template) && !says("segmentAlignment") {
+        faults.push("no segmentAlignment=true".to_owned());
+    }
+    if set.representations.iter().any(is_base) {
+        if !says("subsegmentAlignment") {
+            faults.push("no subsegmentAlignment=true".to_owned());
+        }
+        if !matches!(set.common.attribute("subsegmentStartsWithSAP"), Some("1" | "2")) {
+            faults.push("no subsegmentStartsWithSAP of 1 or 2".to_owned());
+        }
+    }
+    faults
+}
+
+/// D11: no SegmentList in a Period; with the on-demand profile no SegmentTemplate either (DASH-IF
+/// IOP 4.3).
+fn period_addressing(mpd: &Mpd) -> Vec<String> {
+    let mut faults = Vec::new();
+    let on_demand = mpd.profiles.iter().any(|profile| profile.contains("isoff-on-demand"));
+    for period in &mpd.periods {
+        if period.common.has_child("SegmentList") {
+            faults.push("SegmentList in a Period".to_owned());
+        }
+        if on_demand && period.common.has_child("SegmentTemplate") {
+            faults.push("SegmentTemplate in a Period of an on-demand MPD".to_owned());
+        }
+    }
+    faults
+}
+
+/// The media types that DASH-IF players know (IOP 4.3 schematron).
+const MIME_TYPES: [&str; 6] = [
+    "video/mp4", "audio/mp4", "application/mp4", "application/ttml+xml", "text/vtt", "image/jpeg",
+];
+
+/// D12: a set holds one media type; each `@codecs` names one codec; the MIME type is one of six
+/// (DASH-IF IOP 4.3).
+fn one_type(set: &AdaptationSet) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut types = BTreeSet::new();
+    for representation in &set.representations {
+        let id = &representation.id;
+        match representation.mime_type() {
+            None => faults.push(format!("{id} has no mimeType")),
+            Some(mime) => {
+                types.insert(mime);
+                if !MIME_TYPES.contains(&mime) {
+                    faults.push(format!("{id} has mimeType {mime}"));
+                }
+            }
+        }
+        let needs_codec = matches!(set.content_type(), Some("video" | "audio"));
+        match representation.codecs() {
+            None if needs_codec => faults.push(format!("{id} has no codecs")),
+            Some(codecs) if codecs.contains(',') => {
+                faults.push(format!("{id} has several codecs: {codecs}"));
+            }
+            _ => {}
+        }
+    }
+    if types.len() > 1 {
+        let types: Vec<_> = types.into_iter().collect();
+        faults.push(format!("mixes {}", types.join(" and ")));
+    }
+    faults
+}
+
+/// D13: a video set says width, height, frame rate (or their maxima) and `@par`; each
+/// Representation says width, height, frame rate and `@sar`; pictures are progressive (DASH-IF IOP
+/// 4.3 3.2.4).
+fn video_set(set: &AdaptationSet) -> Vec<String> {
+    let mut faults = Vec::new();
+    for [plain, max] in [
+        ["width", "maxWidth"],
+        ["height", "maxHeight"],
+        ["frameRate", "maxFrameRate"],
+    ] {
+        let has = |name| set.common.attribute(name).is_some();
+        if !has(plain) && !has(max) {
+            faults.push(format!("the set has neither {plain} nor {max}"));
+        }
+    }
+    if set.common.attribute("par").is_none() {
+        faults.push("the set has no par".to_owned());
+    }
+    for representation in &set.representations {
+        for name in ["width", "height", "frameRate", "sar"] {
+            if representation.attribute(name).is_none() {
+                faults.push(format!("{} has no {name}", representation.id));
+            }
+        }
+        if let Some(scan) = representation.attribute("scanType").filter(|s| *s != "progressive") {
+            faults.push(format!("{} has scanType {scan}", representation.id));
+        }
+    }
+    faults
+}
+
+/// D13: and what it says is so.
+fn video_differs(view: &RepresentationView<'_>) -> Vec<String> {
+    let mut faults = Vec::new();
+    let representation = view.representation;
+    let picture = view.stream.track().and_then(|track| track.picture());
+    if let (Some((w, h)), Some(real)) = (representation.size(), picture)
+        && (w, h) != (real.width, real.height)
+    {
+        faults.push(format!("says {w}x{h}, the pictures are {}x{}", real.width, real.height));
+    }
+    let declared = representation.frame_rate().and_then(|(n, d)| {
+        (u64::from(n) * 1000 + u64::from(d) / 2).checked_div(u64::from(d))
+    });
+    if let (Some(declared), Some((real, constant))) = (declared, frame_rate_thousandths(&view.stream)) {
+        let allowed = if constant { 1 } else { real / 100 };
+        if declared.abs_diff(real) > allowed {
+            faults.push(format!("says {declared} frames in 1000 s, there are {real}"));
+        }
+    }
+    faults
+}
+
+/// D14: an audio set says its language (DASH-IF IOP 4.3 3.2.4; TS 103 285 6.1.1), and each
+/// Representation its sampling rate and channel configuration.
+fn audio_set(set: &AdaptationSet) -> Vec<String> {
+    let mut faults = Vec::new();
+    if set.language().is_none_or(str::is_empty) {
+        faults.push("the set has no lang".to_owned());
+    }
+    for representation in &set.representations {
+        if representation.attribute("audioSamplingRate").is_none() {
+            faults.push(format!("{} has no audioSamplingRate", representation.id));
+        }
+        if representation.descriptors("AudioChannelConfiguration").next().is_none() {
+            faults.push(format!("{} has no AudioChannelConfiguration", representation.id));
+        }
+    }
+    faults
+}
+
+/// D14: and what it says is so.
+fn audio_differs(view: &RepresentationView<'_>) -> Vec<String> {
+    let mut faults = Vec::new();
+    let representation = view.representation;
+    let Some(sound) = view.stream.track().and_then(|track| track.sound()) else {
+        return faults;
+    };
+    if let Some(rate) = representation.audio_sampling_rate()
+        && rate != sound.sample_rate
+    {
+        faults.push(format!("audioSamplingRate {rate}, the sound has {}", sound.sample_rate));
+    }
+    for descriptor in representation.descriptors("AudioChannelConfiguration") {
+        let counted = matches!(
+            descriptor.scheme.as_str(),
+            "urn:mpeg:dash:23003:3:audio_channel_configuration:2011"
+                | "urn:mpeg:mpegB:cicp:ChannelConfiguration"
+        );
+        let value = descriptor.value.as_deref().unwrap_or_default();
+        let channels = value.trim().parse().ok().and_then(channels_of).map(u32::from);
+        if counted && sound.channels > 0 && channels != Some(sound.channels) {
+            faults.push(format!(
+                "AudioChannelConfiguration {value:?}, the sound has {} channels",
+                sound.channels
+            ));
+        }
+    }
+    faults
+}
+
+/// D15: of several video sets one has the Role main (DASH-IF IOP 4.3); every audio set has a Role,
+/// and one of them is main (TS 103 285 6.1.2).
+fn roles(period: &Period) -> Vec<String> {
+    let mut faults = Vec::new();
+    let of = |kind: &'static str| {
+        let sets = period.adaptation_sets.iter();
+        sets.filter(move |set| set.content_type() == Some(kind))
+    };
+    let is_main = |set: &AdaptationSet| set.roles().any(|role| role == "main");
+    if of("video").count() > 1 && !of("video").any(is_main) {
+        faults.push("several video sets, none with the Role main".to_owned());
+    }
+    for set in of("audio").filter(|set| set.roles().next().is_none()) {
+        faults.push(format!("line {}: an audio set without a Role", set.common.line));
+    }
+    if of("audio").next().is_some() && !of("audio").any(is_main) {
+        faults.push("no audio set has the Role main".to_owned());
+    }
+    faults
+}
+
+/// D16: ids are unique: of Periods, of Adaptation Sets and Representations in a Period (DASH-IF IOP
+/// 4.3); every Adaptation Set has one (DASH-IF Timing).
+fn ids(mpd: &Mpd) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut periods = BTreeSet::new();
+    for period in &mpd.periods {
+        if let Some(id) = period.id.as_deref()
+            && !periods.insert(id)
+        {
+            faults.push(format!("Period id {id:?} twice"));
+        }
+        let (mut sets, mut representations) = (BTreeSet::new(), BTreeSet::new());
+        for set in &period.adaptation_sets {
+            match set.id.as_deref() {
+                None => faults.push(format!("line {}: a set without id", set.common.line)),
+                Some(id) if !sets.insert(id) => faults.push(format!("AdaptationSet id {id:?} twice")),
+                Some(_) => {}
+            }
+            for representation in &set.representations {
+                if !representations.insert(representation.id.as_str()) {
+                    faults.push(format!("Representation id {:?} twice", representation.id));
+                }
+            }
+        }
+    }
+    faults
+}
+
+/// D17: delivered at `@bandwidth` from any segment on, with playback beginning after
+/// `@minBufferTime` of that, every sample is there when it is decoded (ISO/IEC 23009-1 5.3.5.2).
+fn stalls(mpd: &Mpd, view: &RepresentationView<'_>) -> Option<String> {
+    let bandwidth = i128::from(view.representation.bandwidth_bps()?);
+    let buffered = nanos(mpd.min_buffer_time?);
+    let timescale = i128::from(view.stream.timescale()?.get());
+    // All in bits times the track's timescale: then everything is a whole number.
+    let start_credit = bandwidth * i128::from(buffered) * timescale / 1_000_000_000;
+    let mut balance = 0_i128; // bits needed so far less bits delivered so far
+    let mut lowest_start: Option<i128> = None;
+    for segment in &view.stream.segments {
+        let facts = segment.facts.as_ref()?;
+        let lowest = lowest_start.map_or(balance, |lowest| lowest.min(balance));
+        lowest_start = Some(lowest);
+        let samples = || facts.fragments.iter().flat_map(|fragment| fragment.samples());
+        let payload: u64 = samples().map(|sample| u64::from(sample.size)).sum();
+        let overhead = facts.bytes.saturating_sub(payload);
+        balance += i128::from(overhead) * 8 * timescale;
+        for sample in samples() {
+            balance += i128::from(sample.size) * 8 * timescale;
+            if balance - lowest > start_credit {
+                let place = &segment.place;
+                return Some(format!("at {bandwidth} b/s playback stalls in {place}"));
+            }
+            balance -= bandwidth * i128::from(sample.duration);
+        }
+    }
+    None
+}
+
+/// D20: limits that DVB receivers rely on: MPD at most 256 KiB, 64 Periods, 16 sets, 16
+/// Representations; segments of 1 to 15 s; frame rates that are multiples of each other (TS 103 285
+/// 4.5, 11.2.2).
+fn dvb_limits(view: &MpdView<'_>) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut over = |count: usize, limit: usize, what: &str| {
+        if count > limit {
+            faults.push(format!("{count} {what}, over {limit}"));
+        }
+    };
+    over(view.bytes, 256 << 10, "bytes");
+    over(view.mpd.periods.len(), 64, "Periods");
+    for period in &view.mpd.periods {
+        over(period.adaptation_sets.len(), 16, "Adaptation Sets");
+        for set in &period.adaptation_sets {
+            over(set.representations.len(), 16, "Representations in a set");
+        }
+    }
+    for representation in &view.representations {
+        faults.extend(segment_lengths(representation));
+    }
+    faults
+}
+
+fn segment_lengths(view: &RepresentationView<'_>) -> Option<String> {
+    let (_, all_but_last) = view.times.split_last()?;
+    let odd = |(time, duration): &&(u64, u64)| {
+        let start = on_period(view.representation, *time);
+        let end = on_period(view.representation, time.saturating_add(*duration));
+        let length = start.zip(end).map(|(start, end)| end.saturating_sub(start));
+        length.is_some_and(|length| !(1_000_000_000..=15_000_000_000).contains(&length))
+    };
+    let count = all_but_last.iter().filter(odd).count();
+    (count > 0).then(|| {
+        format!("{count} segments of {} are not 1 to 15 s long", view.representation.id)
+    })
+}
+
+/// C14: `@codecs` is what the init segment says.
+fn codecs_differ(representation: &Representation, found: &[String]) -> Option<String> {
+    let declared = representation.codecs()?;
+    let same = |codec: &String| codec.eq_ignore_ascii_case(declared.trim());
+    (!found.iter().all(same))
+        .then(|| format!("codecs {declared:?}, the init segment says {}", found.join(",")))
+}
+
+/// D24: MPEG-2 transport streams are not for DASH (DASH-IF Timing).
+fn transport_stream(view: &RepresentationView<'_>) -> Option<String> {
+    let declared = view.representation.mime_type() == Some("video/mp2t");
+    let found = view.stream.segments.iter().any(|segment| segment.container == Container::Ts);
+    (declared || found).then(|| "segments are MPEG-2 transport streams".into())
+}
+
+/// D23: a shared CMAF set is one set of objects: every Representation names the init segment and
+/// the segments that some HLS playlist names, byte for byte the same addresses.
+pub(super) fn objects_differ(
+    views: &[RepresentationView<'_>],
+    playlists: &BTreeMap<String, Vec<String>>,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    for view in views.iter().filter(|view| view.stream.medium() != Medium::Other) {
+        if playlists.values().any(|objects| *objects == view.objects) {
+            continue;
+        }
+        let id = &view.representation.id;
+        let known: BTreeSet<&String> = playlists.values().flatten().collect();
+        let stray = view.objects.iter().find(|object| !known.contains(object));
+        faults.push(match stray {
+            Some(stray) => format!("{id} names {stray}, which no HLS playlist does"),
+            None => format!("{id} names other objects than each HLS playlist does"),
+        });
+    }
+    faults
+}
