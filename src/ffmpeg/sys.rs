@@ -341,8 +341,6 @@ pub(super) struct StreamParameters {
     pub frame_size: u32,
     /// Bytes of one PCM sample of all channels; else 0.
     pub block_align: u32,
-    /// How many pictures are held back for reordering.
-    pub video_delay: u32,
 }
 
 /// Reads a stream's parameters.
@@ -380,7 +378,6 @@ pub(super) fn stream_parameters(stream: &ffmpeg::Stream<'_>) -> StreamParameters
             channels: u16::try_from((*parameters).ch_layout.nb_channels).unwrap_or(0),
             frame_size: unsigned((*parameters).frame_size),
             block_align: unsigned((*parameters).block_align),
-            video_delay: unsigned((*parameters).video_delay),
         }
     }
 }
@@ -673,4 +670,29 @@ pub(super) fn pixel_format(number: i32) -> Option<ffmpeg::format::Pixel> {
 pub(super) fn is_interlaced(frame: &ffmpeg::Frame) -> bool {
     // SAFETY: a live frame.
     unsafe { (*frame.as_ptr()).interlaced_frame != 0 }
+}
+
+/// A stream's tag of that name. Containers hold any bytes; what isn't UTF-8 is replaced.
+pub(super) fn stream_tag(stream: &ffmpeg::Stream<'_>, name: &CStr) -> Option<String> {
+    // SAFETY: the stream belongs to a live format context; entries live as long as its
+    // dictionary, and their values are C strings.
+    unsafe {
+        let metadata = (*stream.as_ptr()).metadata;
+        let entry = ffi::av_dict_get(metadata, name.as_ptr(), ptr::null(), 0).as_ref()?;
+        Some(CStr::from_ptr(entry.value).to_string_lossy().into_owned())
+    }
+}
+
+/// The name of a container format.
+pub(super) fn format_name(input: &ffmpeg::format::context::Input) -> String {
+    // SAFETY: an open input has a format; its name is static.
+    unsafe { CStr::from_ptr((*(*input.as_ptr()).iformat).name) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The codec of a stream.
+pub(super) fn stream_codec(stream: &ffmpeg::Stream<'_>) -> String {
+    // SAFETY: the stream belongs to a live format context and has parameters for as long.
+    unsafe { codec_name((*stream.as_ptr()).codecpar) }
 }

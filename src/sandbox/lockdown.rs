@@ -76,13 +76,8 @@ const ALLOWED: &[i64] = &[
     libc::SYS_lseek,
     libc::SYS_close,
     libc::SYS_fstat,
-    libc::SYS_newfstatat,
     libc::SYS_ppoll,
-    libc::SYS_recvmsg,
-    libc::SYS_recvfrom,
-    libc::SYS_mmap,
     libc::SYS_munmap,
-    libc::SYS_mprotect,
     libc::SYS_mremap,
     libc::SYS_madvise,
     libc::SYS_brk,
@@ -98,7 +93,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_set_tid_address,
     libc::SYS_gettid,
     libc::SYS_getpid,
-    libc::SYS_tgkill,
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
@@ -109,8 +103,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_nanosleep,
     libc::SYS_gettimeofday,
     libc::SYS_getrandom,
-    libc::SYS_prctl,
-    libc::SYS_prlimit64,
     libc::SYS_sysinfo,
     libc::SYS_uname,
     libc::SYS_restart_syscall,
@@ -137,6 +129,28 @@ fn errno(code: i32) -> SeccompAction {
     SeccompAction::Errno(code.unsigned_abs())
 }
 
+/// Calls that are allowed with certain arguments only: (call, argument, its bits, their value).
+///
+/// Threads, but no processes. Memory, but no code in it. Names for threads, but no other control
+/// of the process. Limits may be asked for, but not set. Signals go to this process only (they
+/// are how it aborts). Descriptors may be doubled.
+fn conditions() -> Vec<(i64, u8, u64, u64)> {
+    const WHOLE: u64 = u32::MAX as u64;
+    let bits = |value: i32| u64::from(value.unsigned_abs());
+    let (thread, exec) = (bits(libc::CLONE_THREAD), bits(libc::PROT_EXEC));
+    vec![
+        (libc::SYS_clone, 0, thread, thread),
+        (libc::SYS_mmap, 2, exec, 0),
+        (libc::SYS_mprotect, 2, exec, 0),
+        (libc::SYS_prctl, 0, WHOLE, bits(libc::PR_SET_NAME)),
+        (libc::SYS_prlimit64, 2, u64::MAX, 0),
+        (libc::SYS_tgkill, 0, WHOLE, u64::from(std::process::id())),
+        (libc::SYS_fcntl, 1, WHOLE, bits(libc::F_DUPFD_CLOEXEC)),
+        (libc::SYS_fcntl, 1, WHOLE, bits(libc::F_GETFD)),
+        (libc::SYS_fcntl, 1, WHOLE, bits(libc::F_GETFL)),
+    ]
+}
+
 /// Everything not on the list fails with `EPERM`: FFmpeg's and glibc's code copes with that.
 fn allow_list() -> Result<BpfProgram, seccompiler::BackendError> {
     let always = ALLOWED
@@ -144,17 +158,16 @@ fn allow_list() -> Result<BpfProgram, seccompiler::BackendError> {
         .chain(ALLOWED_HERE)
         .map(|call| (*call, Vec::new()));
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = always.collect();
-    let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
-    let makes_a_thread = SeccompCondition::new(
-        0,
-        SeccompCmpArgLen::Qword,
-        SeccompCmpOp::MaskedEq(thread),
-        thread,
-    )?;
-    rules.insert(
-        libc::SYS_clone,
-        vec![SeccompRule::new(vec![makes_a_thread])?],
-    );
+    for (call, argument, bits, value) in conditions() {
+        let condition = SeccompCondition::new(
+            argument,
+            SeccompCmpArgLen::Qword,
+            SeccompCmpOp::MaskedEq(bits),
+            value,
+        )?;
+        let rule = SeccompRule::new(vec![condition])?;
+        rules.entry(call).or_default().push(rule);
+    }
     rules.insert(libc::SYS_clone3, Vec::new());
     filter(rules, errno(libc::EPERM), SeccompAction::Allow)
 }
@@ -181,17 +194,43 @@ pub fn self_test() -> serde_json::Value {
         memory_bytes: 6 << 30,
         cpu_seconds: None,
     };
+    let own = std::env::current_exe().unwrap_or_default();
     let layers = lock_down(&limits);
     let thread = std::thread::spawn(|| 1).join().is_ok();
+    let parent = rustix::process::getppid();
+    let more = Rlimit {
+        current: Some(64),
+        maximum: Some(64),
+    };
     serde_json::json!({
         "layers": layers,
         "reads_a_file": std::fs::read("/etc/passwd").is_ok(),
+        "reads_its_own_program": std::fs::read(&own).is_ok(),
+        "looks_at_a_file": std::fs::metadata("/etc/passwd").is_ok(),
         "writes_a_file": std::fs::write("/tmp/headwater-self-test", "x").is_ok(),
         "lists_a_folder": std::fs::read_dir("/").is_ok(),
         "opens_a_socket": std::net::UdpSocket::bind("127.0.0.1:0").is_ok(),
         "connects": std::net::TcpStream::connect("127.0.0.1:9").is_ok(),
         "opens_a_local_socket": std::os::unix::net::UnixStream::pair().is_ok(),
-        "starts_a_program": std::process::Command::new("/bin/true").spawn().is_ok(),
+        "forks": std::process::Command::new(&own).arg("--self-test").spawn().is_ok(),
+        "becomes_another_program": becomes_another_program(&own),
+        "signals_its_parent": parent.is_some_and(|p| rustix::process::test_kill_process(p).is_ok()),
+        "raises_its_limits": setrlimit(Resource::Nofile, more).is_ok(),
+        "grows_without_bound": grows_beyond(limits.memory_bytes),
         "starts_a_thread": thread,
     })
+}
+
+/// Tries `exec`, which only returns when it fails. The program named would print something else.
+fn becomes_another_program(own: &std::path::Path) -> bool {
+    use std::os::unix::process::CommandExt;
+    let error = std::process::Command::new(own)
+        .arg("--no-such-argument")
+        .exec();
+    error.raw_os_error().is_none()
+}
+
+fn grows_beyond(limit: u64) -> bool {
+    let mut bytes: Vec<u8> = Vec::new();
+    usize::try_from(limit).is_ok_and(|limit| bytes.try_reserve_exact(limit).is_ok())
 }

@@ -1,0 +1,351 @@
+//! Clips, tasks, and FFmpeg's programs as judges.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
+
+use headwater::codec::avc::{self, AvcConfig};
+use headwater::error::Result;
+use headwater::media::*;
+use headwater::sandbox::{Launcher, Options};
+use headwater::time::{FrameRate, Rounding, Timescale, rescale};
+
+pub fn clip(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("HEADWATER_MEDIA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/media"),
+        PathBuf::from,
+    );
+    let path = folder.join(name);
+    if path.is_file() {
+        return Some(path);
+    }
+    eprintln!("skipped: {} is not there", path.display());
+    None
+}
+
+pub fn options() -> Options {
+    Options {
+        program: Some(env!("CARGO_BIN_EXE_headwater-media").into()),
+        ..Options::default()
+    }
+}
+
+pub fn launcher() -> Launcher {
+    Launcher::new(options())
+}
+
+/// A source, indexed.
+pub struct Source {
+    pub file: File,
+    pub spool: File,
+    pub index: SourceIndex,
+}
+
+pub fn index(path: &Path) -> Result<Source> {
+    let file = File::open(path).unwrap();
+    let mut spool = tempfile::tempfile().unwrap();
+    let size = file.metadata().unwrap().len();
+    let index = launcher().index(&file, size, &mut spool)?;
+    Ok(Source { file, spool, index })
+}
+
+pub fn open(name: &str) -> Option<Source> {
+    Some(index(&clip(name)?).unwrap())
+}
+
+impl Source {
+    pub fn video(&self) -> &SourceTrack {
+        let is_video = |track: &&SourceTrack| matches!(track.kind, TrackKind::Video(_));
+        self.index.tracks.iter().find(is_video).unwrap()
+    }
+
+    pub fn audio(&self) -> &SourceTrack {
+        let is_audio = |track: &&SourceTrack| matches!(track.kind, TrackKind::Audio(_));
+        self.index.tracks.iter().find(is_audio).unwrap()
+    }
+
+    pub fn info(&self) -> &VideoInfo {
+        match &self.video().kind {
+            TrackKind::Video(info) => info,
+            _ => unreachable!(),
+        }
+    }
+
+    pub fn run_video(&self, task: &VideoTask) -> Result<Made> {
+        run_video(&launcher(), task, &self.file, &self.spool)
+    }
+
+    pub fn run_audio(&self, task: &AudioTask) -> Result<Made> {
+        let mut samples = Vec::new();
+        let never = AtomicBool::new(false);
+        let summary =
+            launcher().audio(task, &self.file, Some(&self.spool), &never, &mut |sample| {
+                samples.push(sample);
+                Ok(())
+            })?;
+        Ok(Made { samples, summary })
+    }
+}
+
+pub fn run_video(launcher: &Launcher, task: &VideoTask, file: &File, spool: &File) -> Result<Made> {
+    let mut samples = Vec::new();
+    let never = AtomicBool::new(false);
+    let summary = launcher.video(task, file, Some(spool), &never, &mut |sample| {
+        samples.push(sample);
+        Ok(())
+    })?;
+    Ok(Made { samples, summary })
+}
+
+/// What a task made.
+#[derive(Debug, PartialEq)]
+pub struct Made {
+    pub samples: Vec<EncodedSample>,
+    pub summary: TaskSummary,
+}
+
+pub fn task_samples(track: &SourceTrack) -> Vec<TaskSample> {
+    track
+        .samples
+        .iter()
+        .map(|sample| TaskSample {
+            place: sample.place,
+            time: track.movie_time(sample.presentation_time()),
+            decode_time: track.movie_time(sample.decode_time),
+            duration: sample.duration,
+            sync: sample.sync,
+        })
+        .collect()
+}
+
+pub fn recipe(threads: u32) -> VideoRecipe {
+    VideoRecipe {
+        preset: Preset::Ultrafast,
+        crf: 28,
+        maxrate: 2_000_000,
+        bufsize: 3_000_000,
+        level: 40,
+        threads,
+        head_frames: 0,
+        tail_frames: 0,
+    }
+}
+
+/// A task that shows every picture once, an IDR picture every `gop`.
+pub fn whole(source: &Source, rate: (u32, u32), gop: usize, sizes: &[(u32, u32)]) -> VideoTask {
+    let track = source.video();
+    let samples = task_samples(track);
+    let mut times: Vec<i64> = samples.iter().map(|sample| sample.time).collect();
+    times.sort_unstable();
+    times.dedup();
+    let frames: Vec<TaskFrame> = times
+        .iter()
+        .enumerate()
+        .map(|(number, time)| TaskFrame {
+            source_time: *time,
+            idr: number % gop == 0,
+        })
+        .collect();
+    let info = source.info();
+    VideoTask {
+        codec: track.codec.clone(),
+        config: track.config.clone(),
+        timescale: track.timescale,
+        samples,
+        first_frame: 0,
+        head: 0,
+        keep: u32::try_from(frames.len()).unwrap(),
+        frames,
+        frame_rate: FrameRate::new(rate.0, rate.1).unwrap(),
+        picture: PicturePlan {
+            width: info.width,
+            height: info.height,
+            pixel_aspect: info.pixel_aspect,
+            orientation: info.orientation,
+            colour: info.colour,
+        },
+        renditions: sizes
+            .iter()
+            .map(|(width, height)| VideoEncode {
+                width: *width,
+                height: *height,
+                recipe: recipe(1),
+            })
+            .collect(),
+    }
+}
+
+/// Only these frames of a task, with the samples that they need.
+pub fn part(task: &VideoTask, first: usize, head: usize, keep: usize, tail: usize) -> VideoTask {
+    let end = (first + keep + tail).min(task.frames.len());
+    let frames = task.frames[first - head..end].to_vec();
+    let (from, to) = (frames[0].source_time, frames.last().unwrap().source_time);
+    let start = task
+        .samples
+        .iter()
+        .rposition(|s| s.sync && s.time <= from)
+        .unwrap_or(0);
+    let stop = task.samples.iter().rposition(|s| s.time <= to).unwrap() + 1;
+    // What is needed to present the last picture has been decoded when as many more have gone in
+    // as may be held back.
+    let stop = (stop + 17).min(task.samples.len());
+    VideoTask {
+        samples: task.samples[start..stop].to_vec(),
+        first_frame: u32::try_from(first - head).unwrap(),
+        head: u32::try_from(head).unwrap(),
+        keep: u32::try_from(keep).unwrap(),
+        frames,
+        ..task.clone()
+    }
+}
+
+/// Presentation's length in samples at `rate`, from the audio track.
+pub fn audio_task(source: &Source, rate: u32, channels: u16, bitrates: &[u32]) -> AudioTask {
+    let track = source.audio();
+    let TrackKind::Audio(info) = &track.kind else {
+        unreachable!()
+    };
+    let samples = task_samples(track);
+    let end = samples.last().map_or(0, |s| s.time + i64::from(s.duration));
+    let to = Timescale::new(rate).unwrap();
+    let total = rescale(end, track.timescale, to, Rounding::Nearest);
+    let total = u64::try_from(total).unwrap();
+    AudioTask {
+        codec: track.codec.clone(),
+        config: track.config.clone(),
+        timescale: track.timescale,
+        samples,
+        source_channels: info.channels,
+        source_sample_rate: info.sample_rate,
+        source_start: 0,
+        first_frame: 0,
+        frames: u32::try_from((total + 1024).div_ceil(1024)).unwrap(),
+        head: 0,
+        priming: 1024,
+        total_samples: total,
+        renditions: bitrates
+            .iter()
+            .map(|bitrate| AudioEncode { bitrate: *bitrate })
+            .collect(),
+        sample_rate: rate,
+        channels,
+    }
+}
+
+impl Made {
+    /// One rendition as an Annex B stream.
+    pub fn annex_b(&self, rendition: u32) -> Vec<u8> {
+        let config = AvcConfig::parse(&self.summary.configs[rendition as usize]).unwrap();
+        let samples: Vec<&EncodedSample> = self
+            .samples
+            .iter()
+            .filter(|s| s.rendition == rendition)
+            .collect();
+        annex_b(&config, &samples)
+    }
+
+    pub fn frames(&self, rendition: u32) -> Vec<u32> {
+        self.samples
+            .iter()
+            .filter(|s| s.rendition == rendition)
+            .map(|s| s.frame)
+            .collect()
+    }
+
+    /// One rendition as an ADTS stream (ISO/IEC 13818-7 section 6.2).
+    pub fn adts(&self, rendition: u32) -> Vec<u8> {
+        let config = &self.summary.configs[rendition as usize];
+        let index = (config[0] & 7) << 1 | config[1] >> 7;
+        let channels = (config[1] >> 3) & 15;
+        let mut stream = Vec::new();
+        for sample in self.samples.iter().filter(|s| s.rendition == rendition) {
+            let len = sample.data.len() + 7;
+            stream.extend_from_slice(&[
+                0xff,
+                0xf1,
+                0x40 | index << 2 | channels >> 2,
+                (channels & 3) << 6 | u8::try_from(len >> 11).unwrap(),
+                u8::try_from(len >> 3 & 0xff).unwrap(),
+                u8::try_from(len & 7).unwrap() << 5 | 0x1f,
+                0xfc,
+            ]);
+            stream.extend_from_slice(&sample.data);
+        }
+        stream
+    }
+}
+
+pub fn annex_b(config: &AvcConfig, samples: &[&EncodedSample]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    let mut put = |nal: &[u8]| {
+        stream.extend_from_slice(&[0, 0, 0, 1]);
+        stream.extend_from_slice(nal);
+    };
+    for set in config.sets.sps.iter().chain(&config.sets.pps) {
+        put(set);
+    }
+    for sample in samples {
+        avc::nal_units(&sample.data, 4).for_each(&mut put);
+    }
+    stream
+}
+
+/// What FFmpeg's own program makes of bytes: its output, and what it complained about.
+pub fn ffmpeg(arguments: &[&str], input: &Path) -> (Vec<u8>, String) {
+    let output = Command::new("ffmpeg")
+        .args(["-hide_banner", "-nostdin", "-v", "warning"])
+        .args(arguments)
+        .arg("-i")
+        .arg(input)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    (
+        output.stdout,
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+pub fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    file
+}
+
+/// Decodes an H.264 stream: (frames, width, height, pix_fmt, colour space, IDR positions).
+pub fn probe(stream: &[u8]) -> Probed {
+    let file = written(stream);
+    let output = Command::new("ffprobe")
+        .args(["-v", "warning", "-f", "h264", "-show_entries"])
+        .args(["stream=width,height,pix_fmt,color_space,color_range,color_transfer,profile,sample_aspect_ratio:frame=key_frame"])
+        .args(["-of", "json"])
+        .arg(file.path())
+        .output()
+        .unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let keys = json["frames"].as_array().unwrap().iter();
+    Probed {
+        keys: keys.map(|frame| frame["key_frame"] == 1).collect(),
+        stream: json["streams"][0].clone(),
+        warnings: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[derive(Debug)]
+pub struct Probed {
+    pub keys: Vec<bool>,
+    pub stream: serde_json::Value,
+    pub warnings: String,
+}
+
+/// Sum of absolute sample-to-sample agreement: PSNR of luma between two raw 4:2:0 videos.
+pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let error: f64 = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+        .sum();
+    10.0 * (255.0 * 255.0 / (error / a.len() as f64).max(1e-9)).log10()
+}
