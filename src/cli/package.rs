@@ -45,7 +45,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let options = Options {
         policy: arguments.policy.policy()?,
         jobs: arguments.jobs.map(usize::from),
-        sandbox: sandbox::Options { strict: arguments.strict_sandbox, ..sandbox::Options::default() },
+        sandbox: sandbox::Options {
+            strict: arguments.strict_sandbox,
+            ..sandbox::Options::default()
+        },
     };
     let stop = stop_on_signal()?;
     // The input first: a mistyped name must not leave an empty folder behind.
@@ -75,9 +78,10 @@ fn stop_on_signal() -> Result<Arc<AtomicBool>> {
     let raised = Arc::clone(&stop);
     let wait = async move {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::terminate()),
+        ) else {
             return;
         };
         loop {
@@ -150,7 +154,10 @@ impl<'a> JsonResult<'a> {
             state: "complete",
             revision: &presentation.revision,
             duration_s: presentation.duration.seconds(),
-            playback: JsonPlayback { hls: at(layout::HLS_NAME), dash: at(layout::MPD_NAME) },
+            playback: JsonPlayback {
+                hls: at(layout::HLS_NAME),
+                dash: at(layout::MPD_NAME),
+            },
             renditions: renditions(presentation),
             segments_made: outcome.segments_made,
             segments_reused: outcome.segments_reused,
@@ -166,7 +173,10 @@ fn renditions(presentation: &Presentation) -> Vec<JsonRendition<'_>> {
     let target = hls::target_duration(presentation);
     let rendition = |common: &'_ TrackCommon| {
         let peak = bandwidth::peak_bps(&common.segments, common.timescale, target);
-        (peak, bandwidth::average_bps(&common.segments, common.timescale))
+        (
+            peak,
+            bandwidth::average_bps(&common.segments, common.timescale),
+        )
     };
     let method = |copied: bool| if copied { "copy" } else { "encode" };
     let video = presentation.video.iter().map(|track| {
@@ -213,7 +223,10 @@ fn summary(arguments: &Arguments, outcome: &Outcome, started: Instant) -> String
             (Some(width), Some(height)) => format!("{width}x{height}"),
             _ => row.language.unwrap_or("").to_owned(),
         };
-        let (peak, mean) = (row.bandwidth.div_ceil(1000), row.average_bandwidth.div_ceil(1000));
+        let (peak, mean) = (
+            row.bandwidth.div_ceil(1000),
+            row.average_bandwidth.div_ceil(1000),
+        );
         let _ = writeln!(
             text,
             "{:<10} {size:>11} {:<22} {peak:>10} {mean:>10} {:>9}  {}",

@@ -38,10 +38,13 @@ enum PassthroughArgument {
 }
 
 fn parse_preset(name: &str) -> Result<Preset, String> {
-    Preset::ALL.into_iter().find(|preset| preset.name() == name).ok_or_else(|| {
-        let names: Vec<_> = Preset::ALL.into_iter().map(Preset::name).collect();
-        format!("one of {}", names.join(", "))
-    })
+    Preset::ALL
+        .into_iter()
+        .find(|preset| preset.name() == name)
+        .ok_or_else(|| {
+            let names: Vec<_> = Preset::ALL.into_iter().map(Preset::name).collect();
+            format!("one of {}", names.join(", "))
+        })
 }
 
 impl PolicyArguments {
@@ -75,6 +78,5 @@ impl PolicyArguments {
 fn read_policy(path: &PathBuf) -> Result<Policy> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Error::io(format!("reading the policy {}", path.display()), e))?;
-    toml::from_str(&text)
-        .map_err(|e| Error::invalid(format!("policy {}: {e}", path.display())))
+    toml::from_str(&text).map_err(|e| Error::invalid(format!("policy {}: {e}", path.display())))
 }

@@ -66,11 +66,17 @@ fn extent(track: &SourceTrack) -> Extent {
         (first, end) = (first.min(start), end.max(stop));
     }
     if first > end {
-        return Extent { start: 0.0, length: 0.0 };
+        return Extent {
+            start: 0.0,
+            length: 0.0,
+        };
     }
     let start = first.max(track.edit.delay);
     let seconds = |ticks| Ticks::new(ticks, track.timescale).seconds();
-    Extent { start: seconds(start), length: seconds((end - start).max(0)) }
+    Extent {
+        start: seconds(start),
+        length: seconds((end - start).max(0)),
+    }
 }
 
 fn bitrate(track: &SourceTrack) -> u64 {
@@ -91,7 +97,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn duration(index: &SourceIndex) -> f64 {
-    let ends = index.tracks.iter().map(extent).map(|extent| extent.start + extent.length);
+    let ends = index
+        .tracks
+        .iter()
+        .map(extent)
+        .map(|extent| extent.start + extent.length);
     ends.fold(0.0, f64::max)
 }
 
@@ -142,12 +152,20 @@ fn words(arguments: &Arguments, index: &SourceIndex) -> String {
 
 fn track_words(track: &SourceTrack) -> String {
     let extent = extent(track);
-    let mut words = format!("track {}: {} {}", track.number, track.kind.word(), track.codec);
+    let mut words = format!(
+        "track {}: {} {}",
+        track.number,
+        track.kind.word(),
+        track.codec
+    );
     match &track.kind {
         TrackKind::Video(video) => {
             let _ = write!(words, " {}x{}", video.width, video.height);
             if video.pixel_aspect != PixelAspect::SQUARE {
-                let PixelAspect { horizontal, vertical } = video.pixel_aspect;
+                let PixelAspect {
+                    horizontal,
+                    vertical,
+                } = video.pixel_aspect;
                 let _ = write!(words, ", pixels {horizontal}:{vertical}");
             }
             words.push_str(&orientation_words(video.orientation));
@@ -156,7 +174,11 @@ fn track_words(track: &SourceTrack) -> String {
             let _ = write!(words, ", {rate:.3} frames/s, {syncs} sync samples");
         }
         TrackKind::Audio(audio) => {
-            let _ = write!(words, " {} Hz, {} channels", audio.sample_rate, audio.channels);
+            let _ = write!(
+                words,
+                " {} Hz, {} channels",
+                audio.sample_rate, audio.channels
+            );
         }
         TrackKind::Text | TrackKind::Other => {}
     }
@@ -164,7 +186,11 @@ fn track_words(track: &SourceTrack) -> String {
         let _ = write!(words, ", language {}", track.language);
     }
     let (samples, kilobits) = (track.samples.len(), bitrate(track) / 1000);
-    let _ = write!(words, ", {:.3} s, {samples} samples, {kilobits} kb/s", extent.length);
+    let _ = write!(
+        words,
+        ", {:.3} s, {samples} samples, {kilobits} kb/s",
+        extent.length
+    );
     if extent.start.abs() > 0.0005 {
         let _ = write!(words, ", starts at {:.3} s", extent.start);
     }
@@ -177,7 +203,11 @@ fn orientation_words(orientation: Orientation) -> String {
         words.push_str(", mirrored");
     }
     if orientation.quarter_turns != 0 {
-        let _ = write!(words, ", to be turned {} degrees", u32::from(orientation.quarter_turns) * 90);
+        let _ = write!(
+            words,
+            ", to be turned {} degrees",
+            u32::from(orientation.quarter_turns) * 90
+        );
     }
     words
 }

@@ -48,7 +48,10 @@ impl Shown {
             seconds: 0.0,
             renditions: 0,
         };
-        Self { bar, state: Mutex::new(state) }
+        Self {
+            bar,
+            state: Mutex::new(state),
+        }
     }
 
     /// Removes the bar.
@@ -77,7 +80,9 @@ impl State {
     }
 
     fn line(&self) -> String {
-        let left = self.left().map(|left| format!(", about {} left", HumanDuration(left)));
+        let left = self
+            .left()
+            .map(|left| format!(", about {} left", HumanDuration(left)));
         format!(
             "{} of {} segments stored, {}, {:.1}x{}",
             self.stored,
@@ -91,7 +96,9 @@ impl State {
 
 impl Progress for Shown {
     fn event(&self, event: Event<'_>) {
-        let Ok(mut state) = self.state.lock() else { return };
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
         match event {
             Event::Reading { done, total } => {
                 if let Some(bar) = &self.bar {
@@ -100,7 +107,12 @@ impl Progress for Shown {
                     bar.set_position(done);
                 }
             }
-            Event::Planned { segments, stored, seconds, renditions } => {
+            Event::Planned {
+                segments,
+                stored,
+                seconds,
+                renditions,
+            } => {
                 state.started = Instant::now();
                 (state.segments, state.stored, state.stored_before) = (segments, stored, stored);
                 (state.seconds, state.renditions) = (seconds, renditions);

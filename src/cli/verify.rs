@@ -22,6 +22,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     }
     match report.count(Status::Failed) {
         0 => Ok(()),
-        n => Err(Error::invalid(format!("{}: {n} rules broken", arguments.place))),
+        n => Err(Error::invalid(format!(
+            "{}: {n} rules broken",
+            arguments.place
+        ))),
     }
 }

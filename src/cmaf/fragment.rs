@@ -10,12 +10,20 @@ use crate::error::{Error, Result};
 use crate::media::Sample;
 
 /// What kind of track a fragment belongs to.
+///
+/// Both write `trun` version 0: what lies before the presentation's start (the decoding delay of
+/// reordered pictures, the priming of audio) is taken off by an edit list in the track's header,
+/// and a CMAF track has that or signed offsets, not both (ISO/IEC 23000-19 section 7.5.13). FFmpeg
+/// and what is built on it show a track with signed offsets late by its reordering delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FragmentKind {
-    /// `trun` version 1 with signed composition offsets, and no edit list.
-    Video,
-    /// `trun` version 0 without composition offsets, since priming is in an edit list
-    /// (ISO/IEC 23000-19 section 9.2.1: one or the other).
+    /// Samples may be shown in another order than they are decoded in.
+    Video {
+        /// Ticks added to each composition offset, so that none is negative: `media_time` of the
+        /// header's edit list.
+        composition_delay: u32,
+    },
+    /// Samples are heard in the order they are decoded in.
     Audio,
 }
 
@@ -26,7 +34,8 @@ pub struct FragmentSample {
     pub size: u32,
     /// Ticks until the next sample is decoded.
     pub duration: u32,
-    /// Presentation time minus decode time in ticks. Zero in audio.
+    /// Presentation time minus decode time in ticks, before the composition delay is added. Zero
+    /// in audio.
     pub composition_offset: i32,
     /// Whether decoding can start here.
     pub sync: bool,
@@ -64,7 +73,7 @@ const MOST_SAMPLES: usize = 1 << 24;
 
 /// What is the same in all samples, and what has to be said for each.
 struct Layout {
-    kind: FragmentKind,
+    delay: u32,
     default_flags: u32,
     same_size: bool,
     trun: u32,
@@ -72,7 +81,11 @@ struct Layout {
 
 impl Layout {
     fn of(kind: FragmentKind, samples: &[FragmentSample], first: FragmentSample) -> Self {
-        let (mut same_duration, mut same_size, mut no_offset) = (true, true, true);
+        let delay = match kind {
+            FragmentKind::Video { composition_delay } => composition_delay,
+            FragmentKind::Audio => 0,
+        };
+        let (mut same_duration, mut same_size, mut no_offset) = (true, true, delay == 0);
         for sample in samples {
             same_duration &= sample.duration == first.duration;
             same_size &= sample.size == first.size;
@@ -92,11 +105,16 @@ impl Layout {
             trun |= if wanted { flag } else { 0 };
         }
         Self {
-            kind,
+            delay,
             default_flags: sample_flags(&second),
             same_size,
             trun,
         }
+    }
+
+    /// The offset to write for a sample; `None` when it would be negative.
+    fn offset(&self, sample: &FragmentSample) -> Option<u32> {
+        u32::try_from(i64::from(sample.composition_offset) + i64::from(self.delay)).ok()
     }
 
     fn has(&self, flag: u32) -> bool {
@@ -116,8 +134,8 @@ impl Layout {
 /// all samples before, in ticks.
 ///
 /// # Errors
-/// When there is no sample, when the samples are 4 GiB or more, or when audio has composition
-/// offsets.
+/// When there is no sample, when the samples are 4 GiB or more, when audio has composition offsets
+/// or a picture is shown earlier than the composition delay allows.
 pub fn fragment_head(
     kind: FragmentKind,
     sequence_number: u32,
@@ -128,6 +146,14 @@ pub fn fragment_head(
         return Err(Error::internal("a fragment without samples"));
     };
     let layout = Layout::of(kind, samples, first);
+    let is_early = |sample: &&FragmentSample| layout.offset(sample).is_none();
+    if let Some(early) = samples.iter().find(is_early) {
+        return Err(Error::unsupported(format!(
+            "a picture is shown {} ticks before it is decoded, of which {} are allowed for",
+            -i64::from(early.composition_offset),
+            layout.delay
+        )));
+    }
     if kind == FragmentKind::Audio && layout.has(TRUN_OFFSETS) {
         return Err(Error::unsupported("audio with composition offsets"));
     }
@@ -187,13 +213,9 @@ fn write_trun(
     samples: &[FragmentSample],
     first: FragmentSample,
 ) -> usize {
-    let version = match layout.kind {
-        FragmentKind::Video => 1,
-        FragmentKind::Audio => 0,
-    };
     let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
     let mut data_offset_at = 0;
-    w.full(b"trun", version, layout.trun, |w| {
+    w.full(b"trun", 0, layout.trun, |w| {
         w.u32(count);
         data_offset_at = w.len();
         w.u32(0);
@@ -218,7 +240,7 @@ fn write_row(w: &mut BoxWriter, layout: &Layout, sample: &FragmentSample) {
         w.u32(sample_flags(sample));
     }
     if layout.has(TRUN_OFFSETS) {
-        w.i32(sample.composition_offset);
+        w.u32(layout.offset(sample).unwrap_or(0));
     }
 }
 

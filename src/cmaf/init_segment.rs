@@ -44,6 +44,9 @@ pub struct VideoInit {
     pub pixel_aspect: PixelAspect,
     /// Colour, written to `colr` as it is.
     pub colour: Colour,
+    /// Ticks added to every composition offset of the track's fragments so that none is negative:
+    /// the edit list takes them off again. Zero leaves out the edit list.
+    pub composition_delay: u32,
     /// Frames a second, where known; decides about the media profile brand only.
     pub frame_rate: Option<FrameRate>,
     /// The decoder configuration; samples have lengths of its `length_size`.
@@ -81,9 +84,6 @@ pub fn init_segment(init: &TrackInit) -> Vec<u8> {
 fn write_ftyp(w: &mut BoxWriter, init: &TrackInit) {
     w.nest(b"ftyp", |w| {
         w.raw(b"iso6").u32(0).raw(b"iso6").raw(b"cmfc");
-        if matches!(init.kind, TrackInitKind::Video(_)) {
-            w.raw(b"cmf2");
-        }
         if let Some(brand) = media_profile_brand(&init.kind) {
             w.raw(&brand);
         }
@@ -162,10 +162,12 @@ fn write_mvhd(w: &mut BoxWriter, init: &TrackInit) {
 
 fn write_trak(w: &mut BoxWriter, init: &TrackInit) {
     write_tkhd(w, init);
-    if let TrackInitKind::Audio(audio) = &init.kind
-        && audio.priming > 0
-    {
-        w.nest(b"edts", |w| write_elst(w, audio.priming));
+    let skipped = match &init.kind {
+        TrackInitKind::Video(video) => video.composition_delay,
+        TrackInitKind::Audio(audio) => audio.priming,
+    };
+    if skipped > 0 {
+        w.nest(b"edts", |w| write_elst(w, skipped));
     }
     w.nest(b"mdia", |w| {
         write_mdhd(w, init);
@@ -210,15 +212,15 @@ fn display_width(video: &VideoInit) -> u32 {
     u32::try_from(stretched).unwrap_or(u32::MAX)
 }
 
-/// The edit list that leaves out the priming (ISO/IEC 14496-12 section 8.6.6). Duration 0 stands
-/// for the whole of a fragmented track.
-fn write_elst(w: &mut BoxWriter, priming: u32) {
-    match i32::try_from(priming) {
+/// The edit list that leaves out what lies before the presentation's start (ISO/IEC 14496-12
+/// section 8.6.6). Duration 0 stands for the whole of a fragmented track.
+fn write_elst(w: &mut BoxWriter, skipped: u32) {
+    match i32::try_from(skipped) {
         Ok(media_time) => w.full(b"elst", 0, 0, |w| {
             w.u32(1).u32(0).i32(media_time).u32(0x0001_0000);
         }),
         Err(_) => w.full(b"elst", 1, 0, |w| {
-            w.u32(1).u64(0).u64(u64::from(priming)).u32(0x0001_0000);
+            w.u32(1).u64(0).u64(u64::from(skipped)).u32(0x0001_0000);
         }),
     };
 }

@@ -31,6 +31,7 @@ fn video_init() -> TrackInit {
             height: 1080,
             pixel_aspect: PixelAspect::SQUARE,
             colour: Colour::BT709,
+            composition_delay: DELAY,
             frame_rate: FrameRate::new(25, 1),
             avc: AvcConfig::from_sets(sets).expect("a real encoder's"),
         }),
@@ -70,12 +71,18 @@ fn video_samples() -> Vec<Sample> {
     ]
 }
 
+/// Three frames of 512 ticks: more than any picture here is decoded ahead of time.
+const DELAY: u32 = 1536;
+const VIDEO: FragmentKind = FragmentKind::Video {
+    composition_delay: DELAY,
+};
+
 fn audio_samples() -> Vec<Sample> {
     vec![sample(6, 0, true), sample(7, 0, true), sample(8, 0, true)]
 }
 
 fn video_fragment() -> Vec<u8> {
-    fragment(FragmentKind::Video, 7, 51_200, &video_samples()).expect("small")
+    fragment(VIDEO, 7, 51_200, &video_samples()).expect("small")
 }
 
 fn audio_fragment() -> Vec<u8> {
@@ -98,7 +105,7 @@ fn dumps_show_every_field_of_init_segments_and_fragments() {
 fn our_reader_gives_back_what_the_init_segment_was_made_of() {
     let info = read_init(&init_segment(&video_init())).expect("ours");
     let brands = info.brands.as_ref().expect("ftyp");
-    for brand in [b"iso6", b"cmfc", b"cmf2", b"cfhd"] {
+    for brand in [b"iso6", b"cmfc", b"cfhd"] {
         assert!(brands.has(brand), "{brands:?}");
     }
     let [track] = &info.tracks[..] else {
@@ -108,7 +115,9 @@ fn our_reader_gives_back_what_the_init_segment_was_made_of() {
         (track.timescale(), track.handler_type().0),
         (12_800, *b"vide")
     );
-    assert!(track.edit_list.is_none());
+    let edits = &track.edit_list.as_ref().expect("elst").edits;
+    assert_eq!(edits[0].media_time, i64::from(DELAY));
+    assert!(!brands.has(b"cmf2"), "which forbids the edit list");
     assert!(track.tables.iter().all(|(_, entries)| *entries == 0));
     assert_eq!(track.tables.len(), 4);
     let entry = &track.sample_entries[0];
@@ -228,7 +237,7 @@ fn mp4_atom_reads_the_same_from_fragments() {
         .iter()
         .map(|s| (s.size, s.cts))
         .collect();
-    let wanted = [(100, 0), (20, 1024), (10, -512), (11, -512)];
+    let wanted = [(100, 1536), (20, 2560), (10, 1024), (11, 1024)];
     assert_eq!(offsets, wanted.map(|(size, cts)| (Some(size), Some(cts))));
     let data_at = usize::try_from(traf.trun[0].data_offset.expect("offset")).expect("positive");
     assert_eq!(bytes[data_at - 4..data_at], *b"mdat");
@@ -240,7 +249,7 @@ fn a_second_sync_sample_in_a_fragment_keeps_its_flag() {
     let mut samples = video_samples();
     samples.push(sample(50, 0, true));
     samples.push(sample(5, 0, false));
-    let bytes = fragment(FragmentKind::Video, 1, 0, &samples).expect("small");
+    let bytes = fragment(VIDEO, 1, 0, &samples).expect("small");
     let read = read_whole(&bytes);
     let syncs: Vec<_> = read
         .samples()
@@ -257,9 +266,9 @@ fn a_fragment_that_cannot_be_written_is_refused_with_a_reason() {
         composition_offset: 0,
         sync: true,
     };
-    let error = fragment_head(FragmentKind::Video, 1, 0, &[huge]).expect_err("over 4 GiB");
+    let error = fragment_head(VIDEO, 1, 0, &[huge]).expect_err("over 4 GiB");
     assert!(error.to_string().contains("4 GiB"), "{error}");
-    assert!(fragment_head(FragmentKind::Video, 1, 0, &[]).is_err());
+    assert!(fragment_head(VIDEO, 1, 0, &[]).is_err());
     let error = fragment(FragmentKind::Audio, 1, 0, &[sample(1, 5, true)]);
     assert!(error.is_err());
 }
@@ -436,6 +445,7 @@ fn foreign_video_init(info: &InitInfo) -> TrackInit {
             height,
             pixel_aspect: sps.pixel_aspect(),
             colour: sps.colour(),
+            composition_delay: 0,
             frame_rate: None,
             avc,
         }),
@@ -453,10 +463,13 @@ fn ffprobe_sees_the_same_packets_in_our_video_as_in_its_own() {
         "video_only.mp4",
     ] {
         let (theirs, ours) = (dir.path().join("theirs.mp4"), dir.path().join("ours.mp4"));
-        let flags = "frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets";
+        let flags = "frag_keyframe+empty_moov+default_base_moof";
         let file = fragmented(&media.join(clip), "0:v:0", flags, &theirs);
         let info = read_init(&file).expect("FFmpeg's");
-        let bytes = rewritten(&file, &foreign_video_init(&info), FragmentKind::Video);
+        let kind = FragmentKind::Video {
+            composition_delay: 0,
+        };
+        let bytes = rewritten(&file, &foreign_video_init(&info), kind);
         std::fs::write(&ours, bytes).expect("space");
         assert_eq!(packets(&ours), packets(&theirs), "{clip}");
     }
@@ -594,7 +607,7 @@ fn mp4_atom_reads_all_atoms_of_a_file_of_ours() {
 
 fn any_sample() -> impl Strategy<Value = FragmentSample> {
     let duration = prop_oneof![Just(512_u32), any::<u32>()];
-    let offset = prop_oneof![Just(0_i32), any::<i32>()];
+    let offset = prop_oneof![Just(0_i32), -1536..i32::MAX - 1536];
     let size = prop_oneof![Just(8_u32), 0_u32..100_000];
     (size, duration, offset, any::<bool>()).prop_map(|(size, duration, offset, sync)| {
         FragmentSample {
@@ -613,7 +626,7 @@ proptest! {
         time in any::<u64>(),
         samples in proptest::collection::vec(any_sample(), 1..60),
     ) {
-        let head = fragment_head(FragmentKind::Video, sequence, time, &samples).expect("small");
+        let head = fragment_head(VIDEO, sequence, time, &samples).expect("small");
         let data: u64 = samples.iter().map(|s| u64::from(s.size)).sum();
         let read = read_segment(&head, head.len() as u64 + data, &[]).expect("ours");
         let part = &read.fragments[0];
@@ -624,7 +637,7 @@ proptest! {
         let back: Vec<_> = traf.samples().map(|s| FragmentSample {
             size: s.size,
             duration: s.duration,
-            composition_offset: i32::try_from(s.composition_offset).expect("written from one"),
+            composition_offset: i32::try_from(s.composition_offset).expect("positive") - 1536,
             sync: s.is_sync(),
         }).collect();
         prop_assert_eq!(&back, &samples);

@@ -11,6 +11,10 @@ use crate::time::{FrameRate, Ticks, Timescale};
 /// Changes whenever the same plan would give other bytes; part of every revision.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// Frames by which an encoder of ours may decode a picture before it is shown: B pictures, some of
+/// them references.
+pub const REORDER_FRAMES: u32 = 2;
+
 /// The whole plan of one revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {

@@ -112,8 +112,18 @@ impl Policy {
     pub fn check(&self) -> Result<()> {
         let ranges = [
             ("segment_seconds", self.segment_seconds, 1, 10),
-            ("gop_seconds", self.gop_seconds, 1, self.segment_seconds.max(1)),
-            ("chunk_seconds", self.chunk_seconds, self.segment_seconds, 3600),
+            (
+                "gop_seconds",
+                self.gop_seconds,
+                1,
+                self.segment_seconds.max(1),
+            ),
+            (
+                "chunk_seconds",
+                self.chunk_seconds,
+                self.segment_seconds,
+                3600,
+            ),
             ("crf", self.crf, 0, 51),
             ("audio_bitrate", self.audio_bitrate, 32_000, 512_000),
             ("audio_bitrate_low", self.audio_bitrate_low, 32_000, 512_000),
@@ -140,7 +150,10 @@ mod tests {
     #[test]
     fn a_value_out_of_range_is_named() {
         assert!(Policy::default().check().is_ok());
-        let policy = Policy { segment_seconds: 0, ..Policy::default() };
+        let policy = Policy {
+            segment_seconds: 0,
+            ..Policy::default()
+        };
         let message = policy.check().unwrap_err().to_string();
         assert!(message.contains("segment_seconds is 0") && message.contains("1 to 10"));
     }

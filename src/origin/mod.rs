@@ -32,9 +32,15 @@ pub fn run(listener: TcpListener, store: Store) -> Result<()> {
                 .route("/healthz", web::get().to(healthz))
                 .default_service(web::to(deliver))
         };
-        HttpServer::new(app).keep_alive(KEEP_ALIVE).listen(listener)?.run().await
+        HttpServer::new(app)
+            .keep_alive(KEEP_ALIVE)
+            .listen(listener)?
+            .run()
+            .await
     };
-    actix_web::rt::System::new().block_on(server).map_err(|e| Error::io("serving", e))
+    actix_web::rt::System::new()
+        .block_on(server)
+        .map_err(|e| Error::io("serving", e))
 }
 
 /// URL paths of the HLS entry points in a data folder, at most three folders deep, sorted.
@@ -46,9 +52,13 @@ pub fn entry_points(data: &Path) -> Vec<String> {
 }
 
 fn find_entries(folder: &Path, prefix: &str, depth: u32, found: &mut Vec<String>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.flatten() {
-        let Ok(name) = entry.file_name().into_string() else { continue };
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
         if name == crate::layout::HLS_NAME {
             found.push(format!("{prefix}{name}"));
         } else if depth > 0 && !name.starts_with('.') && !crate::layout::is_revision(&name) {
@@ -58,7 +68,9 @@ fn find_entries(folder: &Path, prefix: &str, depth: u32, found: &mut Vec<String>
 }
 
 async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).body("ok\n")
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body("ok\n")
 }
 
 async fn deliver(request: HttpRequest, store: web::Data<Store>) -> HttpResponse {
@@ -67,8 +79,7 @@ async fn deliver(request: HttpRequest, store: web::Data<Store>) -> HttpResponse 
         Method::OPTIONS => return preflight(),
         _ => return method_not_allowed(),
     }
-    let Some(wanted) = deliverable(request.path().trim_start_matches('/'))
-    else {
+    let Some(wanted) = deliverable(request.path().trim_start_matches('/')) else {
         return not_found();
     };
     match respond(&request, &store, &wanted).await {
@@ -83,12 +94,20 @@ async fn respond(
     store: &Store,
     wanted: &Deliverable,
 ) -> Result<Option<HttpResponse>> {
-    let Some((object, length)) = locate(store, wanted).await? else { return Ok(None) };
+    let Some((object, length)) = locate(store, wanted).await? else {
+        return Ok(None);
+    };
     let etag = etag(store, &object, wanted).await?;
     let headers = request.headers();
-    let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &header::HeaderValue| value.to_str().ok())
+    };
     if text(header::IF_NONE_MATCH).is_some_and(|tags| any_tag_matches(tags, &etag)) {
-        return Ok(Some(start(StatusCode::NOT_MODIFIED, wanted, &etag).finish()));
+        return Ok(Some(
+            start(StatusCode::NOT_MODIFIED, wanted, &etag).finish(),
+        ));
     }
     let selection = match applicable_range(request.method(), headers, &etag) {
         None => Selection::Whole,
@@ -111,7 +130,9 @@ async fn respond(
             futures_util::stream::empty::<std::result::Result<Bytes, std::io::Error>>(),
         ))));
     }
-    Ok(Some(response.body(store.get_range(&object, first, end).await?)))
+    Ok(Some(
+        response.body(store.get_range(&object, first, end).await?),
+    ))
 }
 
 /// The object's key and length. An asset under `/v/` may lie in `v/` or at the top of the data
@@ -130,7 +151,9 @@ async fn locate(store: &Store, wanted: &Deliverable) -> Result<Option<(String, u
 
 /// The digest noted when the object was stored; worked out anew where the note is lost.
 async fn etag(store: &Store, object: &str, wanted: &Deliverable) -> Result<String> {
-    let folder = object.strip_suffix(&wanted.key.to_string()).unwrap_or_default();
+    let folder = object
+        .strip_suffix(&wanted.key.to_string())
+        .unwrap_or_default();
     let sidecar = format!("{folder}{}", Sidecar::key(&wanted.key.to_string()));
     let noted = store.get(&sidecar).await?;
     if let Some(noted) = noted.and_then(|json| serde_json::from_slice::<Sidecar>(&json).ok()) {
@@ -194,19 +217,36 @@ fn preflight() -> HttpResponse {
 }
 
 fn method_not_allowed() -> HttpResponse {
-    problem(StatusCode::METHOD_NOT_ALLOWED, "no-store", "only GET and HEAD are served here")
-        .map_headers(|headers| headers.insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD, OPTIONS")))
+    problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "no-store",
+        "only GET and HEAD are served here",
+    )
+    .map_headers(|headers| {
+        headers.insert(
+            header::ALLOW,
+            header::HeaderValue::from_static("GET, HEAD, OPTIONS"),
+        )
+    })
 }
 
 fn not_found() -> HttpResponse {
-    problem(StatusCode::NOT_FOUND, "public, max-age=1", "there is no such object")
+    problem(
+        StatusCode::NOT_FOUND,
+        "public, max-age=1",
+        "there is no such object",
+    )
 }
 
 fn unsatisfiable(length: u64) -> HttpResponse {
     let value = header::HeaderValue::from_str(&format!("bytes */{length}"))
         .expect("digits are header text");
-    problem(StatusCode::RANGE_NOT_SATISFIABLE, "no-store", "the range lies outside the object")
-        .map_headers(|headers| headers.insert(header::CONTENT_RANGE, value))
+    problem(
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        "no-store",
+        "the range lies outside the object",
+    )
+    .map_headers(|headers| headers.insert(header::CONTENT_RANGE, value))
 }
 
 fn unavailable(error: &Error) -> HttpResponse {

@@ -23,7 +23,12 @@ pub(super) fn deliverable(path: &str) -> Option<Deliverable> {
         match Key::parse(&path[start..]) {
             None => {}
             Some(Key::Private { .. } | Key::Record) => return None,
-            Some(key) => return Some(Deliverable { folder: path[..start].to_owned(), key }),
+            Some(key) => {
+                return Some(Deliverable {
+                    folder: path[..start].to_owned(),
+                    key,
+                });
+            }
         }
     }
     None

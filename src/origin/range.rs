@@ -22,7 +22,9 @@ pub(super) fn select(header: Option<&str>, length: u64) -> Selection {
     let Some(spec) = header.and_then(|header| header.trim().strip_prefix("bytes=")) else {
         return Selection::Whole;
     };
-    let Some((first, last)) = spec.trim().split_once('-') else { return Selection::Whole };
+    let Some((first, last)) = spec.trim().split_once('-') else {
+        return Selection::Whole;
+    };
     match (number(first), number(last)) {
         (Some(Some(first)), Some(last)) => {
             if last.is_some_and(|last| last < first) {
@@ -31,11 +33,17 @@ pub(super) fn select(header: Option<&str>, length: u64) -> Selection {
             if first >= length {
                 return Selection::Unsatisfiable;
             }
-            Selection::Part { first, last: last.unwrap_or(u64::MAX).min(length - 1) }
+            Selection::Part {
+                first,
+                last: last.unwrap_or(u64::MAX).min(length - 1),
+            }
         }
         (Some(None), Some(Some(suffix))) => match suffix.min(length) {
             0 => Selection::Unsatisfiable,
-            suffix => Selection::Part { first: length - suffix, last: length - 1 },
+            suffix => Selection::Part {
+                first: length - suffix,
+                last: length - 1,
+            },
         },
         _ => Selection::Whole,
     }
@@ -47,7 +55,9 @@ fn number(text: &str) -> Option<Option<u64>> {
     if text.is_empty() {
         return Some(None);
     }
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| Some(text.parse().unwrap_or(u64::MAX)))
+    text.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| Some(text.parse().unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

@@ -62,7 +62,9 @@ pub(super) fn jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
 
 fn video_jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
     let mut jobs = Vec::new();
-    let Some(video) = &plan.video else { return jobs };
+    let Some(video) = &plan.video else {
+        return jobs;
+    };
     for chunk in &video.chunks {
         let mut encodes = Together::default();
         for (rendition, spec) in video.renditions.iter().enumerate() {
@@ -81,10 +83,14 @@ fn video_jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
 
 fn audio_jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
     let mut jobs = Vec::new();
-    let encoded = |rendition: usize| matches!(plan.audio[rendition].method, AudioMethod::Encode { .. });
+    let encoded =
+        |rendition: usize| matches!(plan.audio[rendition].method, AudioMethod::Encode { .. });
     for (rendition, spec) in plan.audio.iter().enumerate() {
         if !encoded(rendition) {
-            let runs = spec.chunks.iter().flat_map(|chunk| stored.missing(&spec.id, *chunk));
+            let runs = spec
+                .chunks
+                .iter()
+                .flat_map(|chunk| stored.missing(&spec.id, *chunk));
             jobs.extend(runs.map(|run| Job::CopyAudio { rendition, run }));
             continue;
         }

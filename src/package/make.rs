@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
@@ -17,7 +17,7 @@ use crate::codec::avc::AvcConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
     AudioMethod, AudioRendition, ChunkSpan, Colour, Damage, EncodedSample, PixelAspect,
-    SourceTrack, TaskSummary, TrackKind, VideoPlan, VideoRendition,
+    REORDER_FRAMES, SourceTrack, TaskSummary, TrackKind, VideoPlan, VideoRendition,
 };
 use crate::plan::{CopiedSample, CopiedSegment, Lowering};
 use crate::sandbox::Launcher;
@@ -53,7 +53,10 @@ pub(super) fn make(
     progress: &dyn Progress,
     stop: &AtomicBool,
 ) -> Result<Made> {
-    let threads = options.jobs.unwrap_or_else(cores).clamp(1, jobs.len().max(1));
+    let threads = options
+        .jobs
+        .unwrap_or_else(cores)
+        .clamp(1, jobs.len().max(1));
     let maker = Maker {
         prepared,
         store,
@@ -71,14 +74,19 @@ pub(super) fn make(
         let work = || maker.work(&queue);
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|_| Err(Error::internal("a packaging thread panicked")))
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(Error::internal("a packaging thread panicked")))
         };
         threads.into_iter().map(join).collect()
     });
     check_stop(stop)?;
     results.into_iter().collect::<Result<Vec<()>>>()?;
     let warnings = maker.warnings.into_inner().unwrap_or_default();
-    Ok(Made { segments: maker.segments.into_inner(), warnings: describe(warnings) })
+    Ok(Made {
+        segments: maker.segments.into_inner(),
+        warnings: describe(warnings),
+    })
 }
 
 fn cores() -> usize {
@@ -114,7 +122,10 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn work(&self, queue: &Mutex<std::vec::IntoIter<Job>>) -> Result<()> {
         loop {
-            let job = queue.lock().map_err(|_| Error::internal("the queue is poisoned"))?.next();
+            let job = queue
+                .lock()
+                .map_err(|_| Error::internal("the queue is poisoned"))?
+                .next();
             let Some(job) = job else { return Ok(()) };
             if self.failed.load(Ordering::Relaxed) {
                 return Ok(());
@@ -149,7 +160,11 @@ impl Maker<'_> {
     }
 
     fn video(&self) -> Result<&VideoPlan> {
-        self.prepared.plan.video.as_ref().ok_or_else(|| Error::internal("the plan has no video"))
+        self.prepared
+            .plan
+            .video
+            .as_ref()
+            .ok_or_else(|| Error::internal("the plan has no video"))
     }
 
     fn track(&self, number: usize) -> &SourceTrack {
@@ -159,36 +174,49 @@ impl Maker<'_> {
     fn encode_video(&self, renditions: &[usize], run: ChunkSpan) -> Result<()> {
         let video = self.video()?;
         let task = self.lowering.video_task(run, renditions)?;
-        let specs: Vec<&VideoRendition> =
-            renditions.iter().map(|rendition| &video.renditions[*rendition]).collect();
+        let specs: Vec<&VideoRendition> = renditions
+            .iter()
+            .map(|rendition| &video.renditions[*rendition])
+            .collect();
         let mut cutters = Vec::new();
         for spec in &specs {
             cutters.push((Segmenter::video(video, run)?, spec.id.as_str()));
         }
+        let composition_delay = REORDER_FRAMES * video.frame_duration.unwrap_or(0);
+        let kind = FragmentKind::Video { composition_delay };
         let (source, spool) = self.files();
-        let summary = self.launcher.video(&task, source, spool, self.stop, &mut |sample| {
-            self.cut(&mut cutters, FragmentKind::Video, sample)
-        })?;
+        let summary = self
+            .launcher
+            .video(&task, source, spool, self.stop, &mut |sample| {
+                self.cut(&mut cutters, kind, sample)
+            })?;
         finish(&cutters)?;
         self.note_damage(&summary, task.timescale);
         for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
-            self.put_init(&spec.id, &video_init(video, spec, Colour::BT709, &config)?)?;
+            self.put_init(
+                &spec.id,
+                &video_init(video, spec, Colour::BT709, &config, composition_delay)?,
+            )?;
         }
         Ok(())
     }
 
     fn encode_audio(&self, renditions: &[usize], run: ChunkSpan) -> Result<()> {
         let task = self.lowering.audio_task(renditions, run)?;
-        let specs: Vec<&AudioRendition> =
-            renditions.iter().map(|rendition| &self.prepared.plan.audio[*rendition]).collect();
+        let specs: Vec<&AudioRendition> = renditions
+            .iter()
+            .map(|rendition| &self.prepared.plan.audio[*rendition])
+            .collect();
         let mut cutters = Vec::new();
         for spec in &specs {
             cutters.push((Segmenter::audio(spec, run)?, spec.id.as_str()));
         }
         let (source, spool) = self.files();
-        let summary = self.launcher.audio(&task, source, spool, self.stop, &mut |sample| {
-            self.cut(&mut cutters, FragmentKind::Audio, sample)
-        })?;
+        let summary = self
+            .launcher
+            .audio(&task, source, spool, self.stop, &mut |sample| {
+                self.cut(&mut cutters, FragmentKind::Audio, sample)
+            })?;
         finish(&cutters)?;
         self.note_damage(&summary, task.timescale);
         for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
@@ -221,11 +249,15 @@ impl Maker<'_> {
         let video = self.video()?;
         let spec = &video.renditions[rendition];
         let track = self.track(video.source_track);
-        self.put_init(&spec.id, &video_init(video, spec, track_colour(track), &track.config)?)?;
+        let composition_delay = self.lowering.copied_video_delay()?;
+        let colour = track_colour(track);
+        let init = video_init(video, spec, colour, &track.config, composition_delay)?;
+        self.put_init(&spec.id, &init)?;
+        let kind = FragmentKind::Video { composition_delay };
         for segment in run.first_segment..run.first_segment + run.segments {
             check_stop(self.stop)?;
             let copied = self.lowering.copied_video(segment)?;
-            self.put_copied(&spec.id, FragmentKind::Video, segment + 1, &copied)?;
+            self.put_copied(&spec.id, kind, segment + 1, &copied)?;
         }
         Ok(())
     }
@@ -274,7 +306,11 @@ impl Maker<'_> {
         let size = bytes.len() as u64;
         if self.store.create(&key, vec![Bytes::from(bytes)])? == Created::New {
             self.segments.fetch_add(1, Ordering::Relaxed);
-            self.progress.event(Event::Stored { track, number, bytes: size });
+            self.progress.event(Event::Stored {
+                track,
+                number,
+                bytes: size,
+            });
         }
         Ok(())
     }
@@ -300,7 +336,8 @@ impl Maker<'_> {
 
     fn note_damage(&self, summary: &TaskSummary, timescale: Timescale) {
         for Damage { time, message } in &summary.damage {
-            let micros = Ticks::new(*time, timescale).to(Timescale::MICROS, crate::time::Rounding::Nearest);
+            let micros =
+                Ticks::new(*time, timescale).to(Timescale::MICROS, crate::time::Rounding::Nearest);
             self.warn(micros.count, message.clone());
         }
     }
@@ -313,13 +350,17 @@ impl Maker<'_> {
 }
 
 fn finish(cutters: &[(Segmenter, &str)]) -> Result<()> {
-    cutters.iter().try_for_each(|(segmenter, track)| segmenter.finish().map_err(|e| e.context(track)))
+    cutters
+        .iter()
+        .try_for_each(|(segmenter, track)| segmenter.finish().map_err(|e| e.context(track)))
 }
 
 /// The decoder configurations a task reported: one a rendition.
 fn configs(summary: &TaskSummary, renditions: usize) -> Result<Vec<Vec<u8>>> {
     if summary.configs.len() != renditions {
-        return Err(Error::internal("the media child left out a decoder configuration"));
+        return Err(Error::internal(
+            "the media child left out a decoder configuration",
+        ));
     }
     Ok(summary.configs.clone())
 }
@@ -329,6 +370,7 @@ fn video_init(
     spec: &VideoRendition,
     colour: Colour,
     config: &[u8],
+    composition_delay: u32,
 ) -> Result<TrackInit> {
     let side = |pixels: u32| {
         u16::try_from(pixels).map_err(|_| Error::unsupported(format!("{}: too large", spec.id)))
@@ -341,6 +383,7 @@ fn video_init(
             height: side(spec.height)?,
             pixel_aspect: PixelAspect::SQUARE,
             colour,
+            composition_delay,
             frame_rate: Some(plan.frame_rate),
             avc: AvcConfig::parse(config)?,
         }),

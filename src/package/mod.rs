@@ -74,7 +74,14 @@ pub fn package(
     stop: &AtomicBool,
 ) -> Result<Outcome> {
     let directory = store.store().directory();
-    let prepared = prepare(input, &options.policy, &options.sandbox, directory, progress, stop)?;
+    let prepared = prepare(
+        input,
+        &options.policy,
+        &options.sandbox,
+        directory,
+        progress,
+        stop,
+    )?;
     let _lock = publish::lock(store)?;
     publish::store_plan(store, &prepared)?;
     let stored = Stored::list(store, &prepared.revision)?;
@@ -103,9 +110,16 @@ pub fn package(
 
 /// The key of an object of `revision` named by track.
 fn init_key(revision: &str, track: &str) -> Key {
-    Key::Init { revision: revision.to_owned(), track: track.to_owned() }
+    Key::Init {
+        revision: revision.to_owned(),
+        track: track.to_owned(),
+    }
 }
 
 fn segment_key(revision: &str, track: &str, number: u32) -> Key {
-    Key::Segment { revision: revision.to_owned(), track: track.to_owned(), number }
+    Key::Segment {
+        revision: revision.to_owned(),
+        track: track.to_owned(),
+        number,
+    }
 }

@@ -54,7 +54,13 @@ pub fn prepare(
         .map_err(named)?;
     let plan = plan::plan(&index, &digest, policy, &inspection).map_err(named)?;
     let revision = plan::revision(&plan);
-    Ok(Prepared { source, spool, index: Arc::new(index), plan: Arc::new(plan), revision })
+    Ok(Prepared {
+        source,
+        spool,
+        index: Arc::new(index),
+        plan: Arc::new(plan),
+        revision,
+    })
 }
 
 /// The index of a source: by our own reader for MP4 and MOV, else by a media child.
@@ -74,9 +80,13 @@ pub fn index(
         None => tempfile::tempfile(),
     };
     let mut spool = spool.map_err(|e| Error::io("making a temporary file for the index", e))?;
-    let index = Launcher::new(sandbox.clone()).index(source.file(), source.size_bytes(), &mut spool)?;
+    let index =
+        Launcher::new(sandbox.clone()).index(source.file(), source.size_bytes(), &mut spool)?;
     if index.tracks.iter().all(|track| track.samples.is_empty()) {
-        return Err(Error::new(ErrorKind::Invalid, "no media in it; give a video or audio file"));
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            "no media in it; give a video or audio file",
+        ));
     }
     Ok((index, Some(spool)))
 }

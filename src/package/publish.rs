@@ -19,20 +19,26 @@ use crate::media::{
 use crate::segmenter::last_audio_duration;
 use crate::store::BlockingStore;
 use crate::time::Timescale;
-use url::Url;
 use crate::verify::{self, Fetch, Report, RuleReport, Status};
+use url::Url;
 
 /// Keeps other runs off the same directory while this one works. A bucket has no such lock; its
 /// runs are kept apart by conditional creates alone.
 pub(super) fn lock(store: &BlockingStore) -> Result<Option<File>> {
-    let Some(directory) = store.store().directory() else { return Ok(None) };
+    let Some(directory) = store.store().directory() else {
+        return Ok(None);
+    };
     let path = directory.join(".lock");
-    let file = File::create(&path).map_err(|e| Error::io(format!("making {}", path.display()), e))?;
+    let file =
+        File::create(&path).map_err(|e| Error::io(format!("making {}", path.display()), e))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(_) => Err(Error::new(
             ErrorKind::Unavailable,
-            format!("another run is writing to {}; wait for its end", directory.display()),
+            format!(
+                "another run is writing to {}; wait for its end",
+                directory.display()
+            ),
         )),
     }
 }
@@ -41,7 +47,10 @@ pub(super) fn lock(store: &BlockingStore) -> Result<Option<File>> {
 pub(super) fn store_plan(store: &BlockingStore, prepared: &Prepared) -> Result<()> {
     let json = serde_json::to_vec_pretty(prepared.plan.as_ref())
         .map_err(|e| Error::internal("writing the plan as JSON").with_source(e))?;
-    let key = Key::Private { revision: prepared.revision.clone(), name: "plan.json".into() };
+    let key = Key::Private {
+        revision: prepared.revision.clone(),
+        name: "plan.json".into(),
+    };
     store.create(&key, vec![Bytes::from(json)])?;
     Ok(())
 }
@@ -58,15 +67,23 @@ pub(super) fn rendition_count(plan: &Plan) -> usize {
 
 /// How many of a plan's segments are stored.
 pub(super) fn count_planned(plan: &Plan, stored: &Stored) -> u64 {
-    tracks(plan).map(|(id, _)| u64::from(stored.count(id))).sum()
+    tracks(plan)
+        .map(|(id, _)| u64::from(stored.count(id)))
+        .sum()
 }
 
 /// Ids and segment counts of all renditions.
 fn tracks(plan: &Plan) -> impl Iterator<Item = (&str, usize)> {
     let video = plan.video.iter().flat_map(|video| {
-        video.renditions.iter().map(|rendition| (rendition.id.as_str(), video.segments.len()))
+        video
+            .renditions
+            .iter()
+            .map(|rendition| (rendition.id.as_str(), video.segments.len()))
     });
-    let audio = plan.audio.iter().map(|audio| (audio.id.as_str(), audio.segments.len()));
+    let audio = plan
+        .audio
+        .iter()
+        .map(|audio| (audio.id.as_str(), audio.segments.len()));
     video.chain(audio)
 }
 
@@ -75,7 +92,12 @@ pub(super) fn total_bytes(presentation: &Presentation) -> u64 {
     let video = presentation.video.iter().map(|track| &track.common);
     let audio = presentation.audio.iter().map(|track| &track.common);
     let track_bytes = |track: &TrackCommon| {
-        track.init_bytes + track.segments.iter().map(|segment| segment.bytes).sum::<u64>()
+        track.init_bytes
+            + track
+                .segments
+                .iter()
+                .map(|segment| segment.bytes)
+                .sum::<u64>()
     };
     video.chain(audio).map(track_bytes).sum()
 }
@@ -93,9 +115,18 @@ pub(super) fn presentation(
     if let Some(video_plan) = &plan.video {
         for (at, rendition) in video_plan.renditions.iter().enumerate() {
             let is_lowest = at > 0 && at + 1 == video_plan.renditions.len();
-            let durations = video_plan.segments.iter().map(|span| span.duration.unsigned_abs());
-            let common =
-                common(store, revision, stored, &rendition.id, video_plan.timescale, durations)?;
+            let durations = video_plan
+                .segments
+                .iter()
+                .map(|span| span.duration.unsigned_abs());
+            let common = common(
+                store,
+                revision,
+                stored,
+                &rendition.id,
+                video_plan.timescale,
+                durations,
+            )?;
             video.push(video_track(plan, video_plan, rendition, common, is_lowest));
         }
     }
@@ -104,8 +135,14 @@ pub(super) fn presentation(
         let timescale = Timescale::new(rendition.sample_rate)
             .ok_or_else(|| Error::internal("a sample rate of zero in the plan"))?;
         let durations = audio_durations(rendition);
-        let common =
-            common(store, revision, stored, &rendition.id, timescale, durations.into_iter())?;
+        let common = common(
+            store,
+            revision,
+            stored,
+            &rendition.id,
+            timescale,
+            durations.into_iter(),
+        )?;
         audio.push(audio_track(plan, at, common));
     }
     let mut warnings = plan.warnings.clone();
@@ -140,7 +177,10 @@ fn common(
         segments.push(SegmentInfo { duration, bytes });
     }
     let info = cmaf::read::read_init(&init)?;
-    let mut entries = info.tracks.into_iter().flat_map(|track| track.sample_entries);
+    let mut entries = info
+        .tracks
+        .into_iter()
+        .flat_map(|track| track.sample_entries);
     let codecs = entries
         .next()
         .and_then(|entry| entry.codecs)
@@ -172,7 +212,11 @@ fn video_track(
         width: rendition.width,
         height: rendition.height,
         frame_rate: video.frame_rate,
-        colour: if copied { video.picture.colour } else { Colour::BT709 },
+        colour: if copied {
+            video.picture.colour
+        } else {
+            Colour::BT709
+        },
         copied,
         audio_group,
     }
@@ -197,7 +241,10 @@ fn audio_track(plan: &Plan, at: usize, common: TrackCommon) -> AudioTrack {
 /// second, and so on.
 fn audio_group(plan: &Plan, at: usize) -> String {
     let source = plan.audio[at].source_track;
-    let before = plan.audio[..at].iter().filter(|other| other.source_track == source).count();
+    let before = plan.audio[..at]
+        .iter()
+        .filter(|other| other.source_track == source)
+        .count();
     match before {
         0 => "audio".to_owned(),
         n => format!("audio-{}", n + 1),
@@ -207,8 +254,11 @@ fn audio_group(plan: &Plan, at: usize) -> String {
 /// Sums of the sample durations of each segment.
 fn audio_durations(rendition: &AudioRendition) -> Vec<u64> {
     let frame = u64::from(rendition.frame_length);
-    let mut durations: Vec<u64> =
-        rendition.segments.iter().map(|span| u64::from(span.frames) * frame).collect();
+    let mut durations: Vec<u64> = rendition
+        .segments
+        .iter()
+        .map(|span| u64::from(span.frames) * frame)
+        .collect();
     if let Some(last) = durations.last_mut() {
         *last = *last + u64::from(last_audio_duration(rendition)) - frame;
     }
@@ -224,13 +274,20 @@ pub(super) fn publish(store: &BlockingStore, presentation: &Presentation) -> Res
     let report = check(store, presentation)?;
     let failed: Vec<String> = failures(&report);
     if !failed.is_empty() {
-        let message = format!("the presentation breaks {} rules: {}", failed.len(), failed.join("; "));
+        let message = format!(
+            "the presentation breaks {} rules: {}",
+            failed.len(),
+            failed.join("; ")
+        );
         return Err(Error::invalid(message));
     }
     let base = format!("{}/", presentation.revision);
     let playlist = hls::multivariant(presentation, &base)?;
     store.replace(&Key::EntryHls, Bytes::from(playlist))?;
-    store.replace(&Key::EntryDash, Bytes::from(dash::mpd(presentation, &base)?))?;
+    store.replace(
+        &Key::EntryDash,
+        Bytes::from(dash::mpd(presentation, &base)?),
+    )?;
     store.replace(&Key::Record, Bytes::from(record_json(presentation)?))?;
     Ok(report)
 }
@@ -242,7 +299,10 @@ fn record_json(presentation: &Presentation) -> Result<Vec<u8>> {
 
 /// Each broken must, in one line.
 fn failures(report: &Report) -> Vec<String> {
-    let failed = report.rules.iter().filter(|rule| rule.status == Status::Failed);
+    let failed = report
+        .rules
+        .iter()
+        .filter(|rule| rule.status == Status::Failed);
     let line = |rule: &RuleReport| match rule.findings.first() {
         Some(finding) => format!("{} at {}: {}", rule.id, finding.place, finding.message),
         None => rule.id.to_owned(),
@@ -258,13 +318,20 @@ fn write_revision(store: &BlockingStore, presentation: &Presentation) -> Result<
     let audio = presentation.audio.iter().map(|track| &track.common);
     for track in video.chain(audio) {
         let playlist = hls::media_playlist(track, target)?;
-            let key = Key::MediaPlaylist { revision: revision.clone(), track: track.id.clone() };
+        let key = Key::MediaPlaylist {
+            revision: revision.clone(),
+            track: track.id.clone(),
+        };
         store.create(&key, vec![Bytes::from(playlist)])?;
     }
     let playlist = hls::multivariant(presentation, "")?;
-    let key = Key::Multivariant { revision: revision.clone() };
+    let key = Key::Multivariant {
+        revision: revision.clone(),
+    };
     store.create(&key, vec![Bytes::from(playlist)])?;
-    let key = Key::Mpd { revision: revision.clone() };
+    let key = Key::Mpd {
+        revision: revision.clone(),
+    };
     store.create(&key, vec![Bytes::from(dash::mpd(presentation, "")?)])?;
     Ok(())
 }
@@ -274,10 +341,21 @@ fn check(store: &BlockingStore, presentation: &Presentation) -> Result<Report> {
     let revision = &presentation.revision;
     let root = Url::parse("store:///").map_err(|e| Error::internal(e.to_string()))?;
     let record = record_json(presentation)?;
-    let report = verify::verify(&StoreFetch { store, folder: revision, root, record }, None)?;
+    let report = verify::verify(
+        &StoreFetch {
+            store,
+            folder: revision,
+            root,
+            record,
+        },
+        None,
+    )?;
     let json = serde_json::to_vec_pretty(&report)
         .map_err(|e| Error::internal("writing the report as JSON").with_source(e))?;
-    let key = Key::Private { revision: revision.clone(), name: "conformance.json".into() };
+    let key = Key::Private {
+        revision: revision.clone(),
+        name: "conformance.json".into(),
+    };
     store.replace(&key, Bytes::from(json))?;
     Ok(report)
 }
@@ -314,7 +392,10 @@ impl Fetch for StoreFetch<'_> {
     }
 
     fn range(&self, url: &str, start: u64, len: u64) -> Result<Vec<u8>> {
-        Ok(self.store.get_range(&self.key(url), start, start.saturating_add(len))?.into())
+        Ok(self
+            .store
+            .get_range(&self.key(url), start, start.saturating_add(len))?
+            .into())
     }
 
     fn all(&self, url: &str) -> Result<Vec<u8>> {
@@ -322,7 +403,10 @@ impl Fetch for StoreFetch<'_> {
             return Ok(self.record.clone());
         }
         let missing = || Error::new(ErrorKind::NotFound, format!("{url} is not in the store"));
-        self.store.get(&self.key(url))?.map(Into::into).ok_or_else(missing)
+        self.store
+            .get(&self.key(url))?
+            .map(Into::into)
+            .ok_or_else(missing)
     }
 
     fn content_type(&self, url: &str) -> Option<String> {

@@ -47,7 +47,8 @@ impl Stored {
                 segments.insert(number, size);
             }
             None => {
-                self.segments.insert(track.to_owned(), BTreeMap::from([(number, size)]));
+                self.segments
+                    .insert(track.to_owned(), BTreeMap::from([(number, size)]));
             }
         }
     }
@@ -76,7 +77,10 @@ impl Stored {
             }
             match runs.last_mut() {
                 Some(run) if run.first_segment + run.segments == segment => run.segments += 1,
-                _ => runs.push(ChunkSpan { first_segment: segment, segments: 1 }),
+                _ => runs.push(ChunkSpan {
+                    first_segment: segment,
+                    segments: 1,
+                }),
             }
         }
         runs
@@ -90,14 +94,24 @@ mod tests {
     #[test]
     fn only_the_gaps_are_missing() {
         let mut stored = Stored::default();
-        let chunk = ChunkSpan { first_segment: 0, segments: 5 };
+        let chunk = ChunkSpan {
+            first_segment: 0,
+            segments: 5,
+        };
         assert_eq!(stored.missing("v720", chunk), [chunk]);
         for number in [1, 3] {
             stored.add_segment("v720", number, 10);
         }
-        assert_eq!(stored.missing("v720", chunk), [chunk], "no init segment yet");
+        assert_eq!(
+            stored.missing("v720", chunk),
+            [chunk],
+            "no init segment yet"
+        );
         stored.inits.insert("v720".into());
-        let run = |first_segment, segments| ChunkSpan { first_segment, segments };
+        let run = |first_segment, segments| ChunkSpan {
+            first_segment,
+            segments,
+        };
         assert_eq!(stored.missing("v720", chunk), [run(1, 1), run(3, 2)]);
     }
 }

@@ -288,6 +288,23 @@ impl Lowering {
         })
     }
 
+    /// Ticks by which the repackaged video rendition's pictures are decoded before they are shown,
+    /// at most.
+    pub fn copied_video_delay(&self) -> Result<u32> {
+        let (video, _, _) = self.video()?;
+        let mut delay = 0;
+        for segment in 0..u32::try_from(video.segments.len()).unwrap_or(u32::MAX) {
+            let earliest = self
+                .copied_video(segment)?
+                .samples
+                .iter()
+                .map(|s| s.composition_offset)
+                .min();
+            delay = delay.max(earliest.unwrap_or(0).min(0).unsigned_abs());
+        }
+        Ok(delay)
+    }
+
     fn first_entry(
         &self,
         video: &VideoPlan,

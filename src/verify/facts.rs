@@ -274,7 +274,9 @@ impl FragmentFacts {
     }
 
     pub(super) fn duration(&self) -> u64 {
-        self.samples().map(|sample| u64::from(sample.duration)).sum()
+        self.samples()
+            .map(|sample| u64::from(sample.duration))
+            .sum()
     }
 
     fn first_presentation(&self) -> Option<i64> {

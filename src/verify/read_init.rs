@@ -29,11 +29,7 @@ pub(super) fn read_init(bytes: &[u8]) -> InitFacts {
 }
 
 /// The boxes in `bytes`; where one does not fit, that is written down and the walk ends.
-pub(super) fn walk<'a>(
-    bytes: &'a [u8],
-    base: usize,
-    trouble: &mut Vec<String>,
-) -> Vec<BoxRef<'a>> {
+pub(super) fn walk<'a>(bytes: &'a [u8], base: usize, trouble: &mut Vec<String>) -> Vec<BoxRef<'a>> {
     let mut found = Vec::new();
     for child in children(bytes, base) {
         match child {
@@ -45,14 +41,24 @@ pub(super) fn walk<'a>(
 }
 
 fn inner<'a>(parent: &BoxRef<'a>, trouble: &mut Vec<String>) -> Vec<BoxRef<'a>> {
-    walk(parent.payload, parent.offset.saturating_add(parent.header_len), trouble)
+    walk(
+        parent.payload,
+        parent.offset.saturating_add(parent.header_len),
+        trouble,
+    )
 }
 
 /// Major brand and compatible brands of `ftyp` or `styp`.
 fn brands(payload: &[u8]) -> Vec<FourCc> {
-    let quads: Vec<[u8; 4]> = payload.chunks_exact(4).filter_map(|c| c.try_into().ok()).collect();
+    let quads: Vec<[u8; 4]> = payload
+        .chunks_exact(4)
+        .filter_map(|c| c.try_into().ok())
+        .collect();
     let minor_version = 1;
-    let named = quads.into_iter().enumerate().filter(|(i, _)| *i != minor_version);
+    let named = quads
+        .into_iter()
+        .enumerate()
+        .filter(|(i, _)| *i != minor_version);
     named.map(|(_, quad)| FourCc(quad)).take(ROWS_MAX).collect()
 }
 
@@ -97,7 +103,11 @@ fn movie_header(payload: &[u8]) -> Option<MovieHeader> {
 
 /// All ones mean that the duration is not known (ISO/IEC 14496-12 8.2.2.3).
 fn unknown_is_zero(duration: u64, version: u8) -> u64 {
-    let unknown = if version == 0 { u64::from(u32::MAX) } else { u64::MAX };
+    let unknown = if version == 0 {
+        u64::from(u32::MAX)
+    } else {
+        u64::MAX
+    };
     if duration == unknown { 0 } else { duration }
 }
 
@@ -144,7 +154,10 @@ fn read_track(trak: &BoxRef<'_>, trouble: &mut Vec<String>) -> TrackFacts {
 /// Writes down that a box ends before its last field.
 fn missing(read: Option<()>, child: &BoxRef<'_>, trouble: &mut Vec<String>) {
     if read.is_none() {
-        trouble.push(format!("{} at byte {} is cut off", child.kind, child.offset));
+        trouble.push(format!(
+            "{} at byte {} is cut off",
+            child.kind, child.offset
+        ));
     }
 }
 
@@ -229,10 +242,14 @@ fn read_sample_tables(stbl: &BoxRef<'_>, track: &mut TrackFacts, trouble: &mut V
         match &child.kind.0 {
             b"stsd" => track.entries = sample_entries(&child, trouble),
             b"stts" | b"stsc" | b"stco" | b"co64" => {
-                track.table_entries = track.table_entries.saturating_add(count_at(child.payload, 4));
+                track.table_entries = track
+                    .table_entries
+                    .saturating_add(count_at(child.payload, 4));
             }
             b"stsz" => {
-                track.table_entries = track.table_entries.saturating_add(count_at(child.payload, 8));
+                track.table_entries = track
+                    .table_entries
+                    .saturating_add(count_at(child.payload, 8));
             }
             _ => {}
         }
@@ -256,9 +273,16 @@ fn sample_entries(stsd: &BoxRef<'_>, trouble: &mut Vec<String>) -> Vec<EntryFact
         trouble.push("stsd is cut off".into());
         return Vec::new();
     };
-    let base = stsd.offset.saturating_add(stsd.header_len).saturating_add(8);
+    let base = stsd
+        .offset
+        .saturating_add(stsd.header_len)
+        .saturating_add(8);
     let entries = walk(body, base, trouble);
-    entries.iter().take(ROWS_MAX).map(|entry| sample_entry(entry, trouble)).collect()
+    entries
+        .iter()
+        .take(ROWS_MAX)
+        .map(|entry| sample_entry(entry, trouble))
+        .collect()
 }
 
 fn sample_entry(entry: &BoxRef<'_>, trouble: &mut Vec<String>) -> EntryFacts {
@@ -300,7 +324,10 @@ fn visual_entry(entry: &BoxRef<'_>, trouble: &mut Vec<String>) -> Option<EntryFa
     };
     let mut codecs = Err(format!("{} without a readable configuration", entry.kind));
     let body = entry.payload.get(VISUAL_FIELDS..)?;
-    let base = entry.offset.saturating_add(entry.header_len).saturating_add(VISUAL_FIELDS);
+    let base = entry
+        .offset
+        .saturating_add(entry.header_len)
+        .saturating_add(VISUAL_FIELDS);
     for child in walk(body, base, trouble) {
         match &child.kind.0 {
             b"avcC" => match AvcConfig::parse(child.payload) {
@@ -310,7 +337,9 @@ fn visual_entry(entry: &BoxRef<'_>, trouble: &mut Vec<String>) -> Option<EntryFa
                 }
                 Err(error) => codecs = Err(error.to_string()),
             },
-            b"hvcC" => codecs = hevc_codecs(entry.kind, child.payload).ok_or("hvcC is cut off".into()),
+            b"hvcC" => {
+                codecs = hevc_codecs(entry.kind, child.payload).ok_or("hvcC is cut off".into())
+            }
             b"av1C" => codecs = av1_codecs(child.payload).ok_or("av1C is cut off".into()),
             b"pasp" => picture.pixel_aspect = pixel_aspect(child.payload),
             b"colr" => {
@@ -335,7 +364,9 @@ fn avc_facts(config: &AvcConfig) -> AvcFacts {
     let colour = vui.and_then(|vui| vui.colour);
     AvcFacts {
         record: [config.profile, config.compatibility, config.level],
-        sps: sps.as_ref().map(|sps| [sps.profile, sps.constraint_flags, sps.level]),
+        sps: sps
+            .as_ref()
+            .map(|sps| [sps.profile, sps.constraint_flags, sps.level]),
         sps_count: config.sets.sps.len(),
         pps_count: config.sets.pps.len(),
         nal_length: config.length_size,
@@ -354,12 +385,17 @@ fn hevc_codecs(kind: FourCc, record: &[u8]) -> Option<String> {
     let compatibility = at.u32()?;
     let constraints = at.take(6)?;
     let level = at.u8()?;
-    let space = ["", "A", "B", "C"].get(usize::from(profile_byte >> 6)).copied()?;
+    let space = ["", "A", "B", "C"]
+        .get(usize::from(profile_byte >> 6))
+        .copied()?;
     let tier = if profile_byte & 0x20 == 0 { 'L' } else { 'H' };
     let profile = profile_byte & 0x1f;
     let flags = compatibility.reverse_bits();
     let mut text = format!("{kind}.{space}{profile}.{flags:X}.{tier}{level}");
-    let used = constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let used = constraints
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
     for byte in constraints.iter().take(used) {
         text.push_str(&format!(".{byte:X}"));
     }
@@ -412,7 +448,10 @@ fn audio_entry(entry: &BoxRef<'_>, trouble: &mut Vec<String>) -> Option<EntryFac
         _ => Ok(kind.to_string()),
     };
     let body = entry.payload.get(AUDIO_FIELDS..)?;
-    let base = entry.offset.saturating_add(entry.header_len).saturating_add(AUDIO_FIELDS);
+    let base = entry
+        .offset
+        .saturating_add(entry.header_len)
+        .saturating_add(AUDIO_FIELDS);
     for child in walk(body, base, trouble) {
         if child.kind.0 == *b"esds" {
             match EsDescriptor::parse(child.payload) {

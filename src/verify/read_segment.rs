@@ -38,7 +38,9 @@ pub(super) fn sniff(head: &[u8]) -> Container {
     match head {
         [] => Container::Unknown,
         _ if is_ts => Container::Ts,
-        [b'I', b'D', b'3', ..] | [0xff, 0xf0..=0xff, ..] | [0x0b, 0x77, ..] => Container::PackedAudio,
+        [b'I', b'D', b'3', ..] | [0xff, 0xf0..=0xff, ..] | [0x0b, 0x77, ..] => {
+            Container::PackedAudio
+        }
         [b'W', b'E', b'B', b'V', b'T', b'T', ..] => Container::WebVtt,
         [0xef, 0xbb, 0xbf, b'W', b'E', b'B', b'V', b'T', b'T', ..] => Container::WebVtt,
         [_, _, _, _, a, b, c, d, ..] if is_top_level([*a, *b, *c, *d]) => Container::Fmp4,
@@ -49,8 +51,18 @@ pub(super) fn sniff(head: &[u8]) -> Container {
 fn is_top_level(kind: [u8; 4]) -> bool {
     matches!(
         &kind,
-        b"ftyp" | b"styp" | b"moof" | b"moov" | b"sidx" | b"emsg" | b"prft" | b"mdat" | b"free"
-            | b"skip" | b"ssix" | b"uuid"
+        b"ftyp"
+            | b"styp"
+            | b"moof"
+            | b"moov"
+            | b"sidx"
+            | b"emsg"
+            | b"prft"
+            | b"mdat"
+            | b"free"
+            | b"skip"
+            | b"ssix"
+            | b"uuid"
     )
 }
 
@@ -101,7 +113,9 @@ fn read_box(
     let len = header.len.unwrap_or(left);
     if len > left {
         let kind = header.kind;
-        facts.trouble.push(format!("{kind} at byte {at} wants {len} bytes, {left} are left"));
+        facts.trouble.push(format!(
+            "{kind} at byte {at} wants {len} bytes, {left} are left"
+        ));
         if header.kind.0 != *b"mdat" {
             return Ok(None);
         }
@@ -194,12 +208,18 @@ fn sample_units(window: &Window<'_>, fragment: &FragmentFacts, length_size: usiz
     let Some(run) = fragment.traf().and_then(|traf| traf.runs.first()) else {
         return rows;
     };
-    let Some(mut at) = run.data_offset.and_then(|o| fragment.moof_at.checked_add_signed(o)) else {
+    let Some(mut at) = run
+        .data_offset
+        .and_then(|o| fragment.moof_at.checked_add_signed(o))
+    else {
         return rows;
     };
     for sample in &run.samples {
         let bytes = window.held(at, u64::from(sample.size));
-        let units: Vec<u8> = nal_units(bytes, length_size).map(nal_type).take(UNITS_MAX).collect();
+        let units: Vec<u8> = nal_units(bytes, length_size)
+            .map(nal_type)
+            .take(UNITS_MAX)
+            .collect();
         if units.is_empty() {
             break;
         }
@@ -302,11 +322,7 @@ fn encrypted(payload: &[u8]) -> Option<u64> {
 }
 
 /// `trun` (ISO/IEC 14496-12 8.8.8).
-fn read_run(
-    payload: &[u8],
-    defaults: TrackExtends,
-    samples_left: &mut usize,
-) -> Option<RunFacts> {
+fn read_run(payload: &[u8], defaults: TrackExtends, samples_left: &mut usize) -> Option<RunFacts> {
     let mut at = Cursor::new(payload);
     let (version, flags) = at.full()?;
     let count = usize::try_from(at.u32()?).ok()?;
@@ -378,6 +394,9 @@ pub(super) fn find_index(bytes: &[u8], base: u64) -> Option<IndexFacts> {
     let start = usize::try_from(base).ok()?;
     let boxes = walk(bytes, start, &mut Vec::new());
     let sidx = boxes.iter().find(|child| child.kind == FourCc(*b"sidx"))?;
-    let end = sidx.offset.checked_add(sidx.header_len)?.checked_add(sidx.payload.len())?;
+    let end = sidx
+        .offset
+        .checked_add(sidx.header_len)?
+        .checked_add(sidx.payload.len())?;
     read_index(sidx.payload, u64::try_from(end).ok()?)
 }

@@ -12,7 +12,11 @@ fn refused(input: &Path) -> Ran {
     let name = input.file_name().unwrap().to_str().unwrap();
     let line = ran.stderr.lines().last().unwrap_or_default();
     assert!(line.contains(name), "the file is named: {line}");
-    let left: Vec<_> = std::fs::read_dir(out.path()).unwrap().flatten().map(|e| e.path()).collect();
+    let left: Vec<_> = std::fs::read_dir(out.path())
+        .unwrap()
+        .flatten()
+        .map(|e| e.path())
+        .collect();
     assert!(left.is_empty(), "left behind: {left:?}");
     ran
 }
@@ -61,7 +65,11 @@ fn an_output_that_can_not_be_written_is_named() {
 #[test]
 fn wrong_usage_exits_with_two() {
     let out = tempfile::tempdir().unwrap();
-    for flags in [&["--preset", "fastest"][..], &["--passthrough", "maybe"], &["--rungs", "tall"]] {
+    for flags in [
+        &["--preset", "fastest"][..],
+        &["--passthrough", "maybe"],
+        &["--rungs", "tall"],
+    ] {
         let ran = try_package(&fixture("talk.mp4"), out.path(), flags);
         assert_eq!(ran.code, Some(2), "{flags:?}: {}", ran.stderr);
     }
@@ -72,7 +80,11 @@ fn wrong_usage_exits_with_two() {
 #[test]
 fn passthrough_only_refuses_what_it_would_have_to_decode() {
     let out = tempfile::tempdir().unwrap();
-    let ran = try_package(&fixture("talk.webm"), out.path(), &["--passthrough", "only"]);
+    let ran = try_package(
+        &fixture("talk.webm"),
+        out.path(),
+        &["--passthrough", "only"],
+    );
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("vp9"), "{}", ran.stderr);
 }
@@ -103,7 +115,10 @@ fn a_full_disk_is_said_and_the_run_goes_on_later() {
     let folder = tempfile::tempdir().unwrap();
     let mount = |arguments: &[&str]| {
         let path = folder.path().to_str().unwrap();
-        let done = std::process::Command::new(arguments[0]).args(&arguments[1..]).arg(path).output();
+        let done = std::process::Command::new(arguments[0])
+            .args(&arguments[1..])
+            .arg(path)
+            .output();
         done.is_ok_and(|done| done.status.success())
     };
     if !mount(&["mount", "-t", "tmpfs", "-o", "size=150k", "tmpfs"]) {

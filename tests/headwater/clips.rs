@@ -13,7 +13,11 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 /// May end either way: broken on purpose, and something of it may be left to show.
-const EITHER: &[&str] = &["bad_vp9_bitstream.webm", "bad_zero_empty_stsc.mp4", "bad_no_timescale.mp4"];
+const EITHER: &[&str] = &[
+    "bad_vp9_bitstream.webm",
+    "bad_zero_empty_stsc.mp4",
+    "bad_no_timescale.mp4",
+];
 
 #[test]
 fn each_shared_clip_is_done_or_refused_for_the_right_reason() {
@@ -21,7 +25,11 @@ fn each_shared_clip_is_done_or_refused_for_the_right_reason() {
         eprintln!("skipped: no shared clips here");
         return;
     };
-    let mut clips: Vec<_> = std::fs::read_dir(folder).unwrap().flatten().map(|e| e.path()).collect();
+    let mut clips: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|e| e.path())
+        .collect();
     clips.retain(|path| path.extension().is_some_and(|extension| extension != "md"));
     clips.sort();
     let faults: Vec<String> = clips.iter().filter_map(|clip| fault(clip)).collect();
@@ -31,9 +39,16 @@ fn each_shared_clip_is_done_or_refused_for_the_right_reason() {
 fn fault(clip: &Path) -> Option<String> {
     let name = clip.file_name()?.to_str()?;
     let out = tempfile::tempdir().unwrap();
-    let ran = try_package(clip, out.path(), &["--rungs", "180,90", "--preset", "ultrafast"]);
+    let ran = try_package(
+        clip,
+        out.path(),
+        &["--rungs", "180,90", "--preset", "ultrafast"],
+    );
     let last = ran.stderr.lines().last().unwrap_or_default().to_owned();
-    match (ran.code, REFUSED.iter().find(|(refused, _)| *refused == name)) {
+    match (
+        ran.code,
+        REFUSED.iter().find(|(refused, _)| *refused == name),
+    ) {
         (Some(1), Some((_, word))) if last.contains(word) && last.contains(name) => None,
         (Some(1), None) if EITHER.contains(&name) && last.contains(name) => None,
         (Some(0), None) => {

@@ -6,18 +6,37 @@ use std::time::{Duration, Instant};
 
 use crate::support::{fixture, headwater, package, verify};
 
-const FLAGS: &[&str] =
-    &["--rungs", "180,90", "--preset", "slow", "--passthrough", "never", "--segment-seconds", "2"];
+const FLAGS: &[&str] = &[
+    "--rungs",
+    "180,90",
+    "--preset",
+    "slow",
+    "--passthrough",
+    "never",
+    "--segment-seconds",
+    "2",
+];
 
 fn start(out: &Path) -> Child {
-    let mut command = headwater([Path::new("package"), &fixture("talk.mp4"), Path::new("--out"), out]);
-    command.args(FLAGS).args(["--jobs", "1"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut command = headwater([
+        Path::new("package"),
+        &fixture("talk.mp4"),
+        Path::new("--out"),
+        out,
+    ]);
+    command
+        .args(FLAGS)
+        .args(["--jobs", "1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.spawn().unwrap()
 }
 
 /// Segments on disk, whatever the revision.
 fn segments(folder: &Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
     let count = |path: std::path::PathBuf| match path.extension() {
         Some(extension) if extension == "m4s" => 1,
         _ if path.is_dir() && !path.ends_with(".meta") => segments(&path),
@@ -49,7 +68,10 @@ fn killed_runs_go_on_where_they_stopped() {
         run.kill().unwrap();
         run.wait().unwrap();
         assert_eq!(orphans(run.id()), 0);
-        assert!(!out.path().join("index.m3u8").is_file(), "nothing is visible before it is whole");
+        assert!(
+            !out.path().join("index.m3u8").is_file(),
+            "nothing is visible before it is whole"
+        );
     }
     let kept = segments(out.path()) as u64;
     let result = package(&fixture("talk.mp4"), out.path(), FLAGS);

@@ -42,7 +42,11 @@ fn a_file_becomes_hls_and_dash_of_the_same_objects() {
 #[test]
 fn every_source_frame_is_there_at_its_time() {
     let out = tempfile::tempdir().unwrap();
-    let result = package(&fixture("talk.mp4"), out.path(), &[RUNGS, &["--passthrough", "never"]].concat());
+    let result = package(
+        &fixture("talk.mp4"),
+        out.path(),
+        &[RUNGS, &["--passthrough", "never"]].concat(),
+    );
     let source = packets(&fixture("talk.mp4"), "v");
     for track in ["v180", "v90"] {
         let bytes = joined(out.path(), &result, track);
@@ -54,10 +58,17 @@ fn every_source_frame_is_there_at_its_time() {
         times.sort_by(f64::total_cmp);
         for (frame, time) in times.iter().enumerate() {
             let due = frame as f64 * 1001.0 / 30_000.0;
-            assert!((time - due).abs() < 0.000_01, "frame {frame} at {time}, due {due}");
+            assert!(
+                (time - due).abs() < 0.000_01,
+                "frame {frame} at {time}, due {due}"
+            );
         }
         for (at, packet) in made.iter().enumerate() {
-            assert_eq!(packet.3, at % 60 == 0, "an IDR picture each 2 s and nowhere else: {at}");
+            assert_eq!(
+                packet.3,
+                at % 60 == 0,
+                "an IDR picture each 2 s and nowhere else: {at}"
+            );
         }
     }
 }
@@ -65,15 +76,26 @@ fn every_source_frame_is_there_at_its_time() {
 #[test]
 fn sound_starts_and_ends_with_the_picture() {
     let out = tempfile::tempdir().unwrap();
-    let result = package(&fixture("talk.mp4"), out.path(), &[RUNGS, &["--passthrough", "never"]].concat());
-    for (track, _) in tracks(&result).iter().filter(|(id, _)| id.starts_with("a-")) {
+    let result = package(
+        &fixture("talk.mp4"),
+        out.path(),
+        &[RUNGS, &["--passthrough", "never"]].concat(),
+    );
+    for (track, _) in tracks(&result)
+        .iter()
+        .filter(|(id, _)| id.starts_with("a-"))
+    {
         let bytes = joined(out.path(), &result, track);
         decode_cleanly(&bytes);
         let file = tempfile::Builder::new().suffix(".mp4").tempfile().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         let frames = packets(file.path(), "a");
         let rate: f64 = 44_100.0;
-        assert!((frames[0].0 + 1024.0 / rate).abs() < 0.001, "priming lies before zero: {}", frames[0].0);
+        assert!(
+            (frames[0].0 + 1024.0 / rate).abs() < 0.001,
+            "priming lies before zero: {}",
+            frames[0].0
+        );
         let step = frames[1].0 - frames[0].0;
         assert!((step - 1024.0 / rate).abs() < 0.000_1);
         let end = frames[0].0 + frames.len() as f64 * step;
@@ -84,14 +106,32 @@ fn sound_starts_and_ends_with_the_picture() {
 #[test]
 fn a_regular_source_is_repackaged_bit_for_bit() {
     let out = tempfile::tempdir().unwrap();
-    let result = package(&fixture("regular.mp4"), out.path(), &["--passthrough", "only"]);
-    assert!(result["renditions"].as_array().unwrap().iter().all(|r| r["source"] == "copy"));
+    let result = package(
+        &fixture("regular.mp4"),
+        out.path(),
+        &["--passthrough", "only"],
+    );
+    assert!(
+        result["renditions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|r| r["source"] == "copy")
+    );
     for (kind, track) in [("v", "v240"), ("a", "a-und")] {
         let hashes = |file: &Path| {
             let output = Command::new("ffmpeg")
                 .args(["-nostdin", "-v", "error", "-i"])
                 .arg(file)
-                .args(["-map", &format!("0:{kind}"), "-c", "copy", "-f", "framehash", "-"])
+                .args([
+                    "-map",
+                    &format!("0:{kind}"),
+                    "-c",
+                    "copy",
+                    "-f",
+                    "framehash",
+                    "-",
+                ])
                 .output()
                 .unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
@@ -104,7 +144,10 @@ fn a_regular_source_is_repackaged_bit_for_bit() {
         let (made, source) = (hashes(file.path()), hashes(&fixture("regular.mp4")));
         // The sound may end with the picture: a few frames fewer than the source's, none other.
         assert!(!made.is_empty() && made.len() + 30 > source.len());
-        assert!(source.windows(made.len()).any(|window| window == made), "{track}");
+        assert!(
+            source.windows(made.len()).any(|window| window == made),
+            "{track}"
+        );
     }
 }
 
@@ -113,17 +156,25 @@ fn passthrough_of_the_top_rung_leaves_one_grid_for_all() {
     let out = tempfile::tempdir().unwrap();
     let flags = ["--rungs", "240,120", "--preset", "ultrafast"];
     let result = package(&fixture("regular.mp4"), out.path(), &flags);
-    let sources: Vec<_> =
-        result["renditions"].as_array().unwrap().iter().map(|r| r["source"].clone()).collect();
+    let sources: Vec<_> = result["renditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["source"].clone())
+        .collect();
     assert_eq!(&sources[..2], ["copy", "encode"], "{result}");
     let revision = out.path().join(result["revision"].as_str().unwrap());
     let grid = |track: &str| -> Vec<u32> {
         let list = media(&read(&revision.join(track).join("index.m3u8")));
-        list.segments.iter().map(|segment| (segment.duration * 1000.0).round() as u32).collect()
+        list.segments
+            .iter()
+            .map(|segment| (segment.duration * 1000.0).round() as u32)
+            .collect()
     };
     assert_eq!(grid("v240"), grid("v120"));
-    let frames: BTreeSet<u64> =
-        ["v240", "v120"].map(|track| decode_cleanly(&joined(out.path(), &result, track))).into();
+    let frames: BTreeSet<u64> = ["v240", "v120"]
+        .map(|track| decode_cleanly(&joined(out.path(), &result, track)))
+        .into();
     assert_eq!(frames.len(), 1, "the same frames in both: {frames:?}");
 }
 
@@ -142,12 +193,23 @@ fn the_same_command_again_makes_nothing_anew() {
 fn equal_input_and_policy_give_equal_bytes() {
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let first = package(&fixture("talk.mp4"), a.path(), RUNGS);
-    let second = package(&fixture("talk.mp4"), b.path(), &[RUNGS, &["--jobs", "1"]].concat());
+    let second = package(
+        &fixture("talk.mp4"),
+        b.path(),
+        &[RUNGS, &["--jobs", "1"]].concat(),
+    );
     for (track, _) in tracks(&first) {
-        assert!(joined(a.path(), &first, &track) == joined(b.path(), &second, &track), "{track}");
+        assert!(
+            joined(a.path(), &first, &track) == joined(b.path(), &second, &track),
+            "{track}"
+        );
     }
     for name in ["index.m3u8", "manifest.mpd", "presentation.json"] {
-        assert_eq!(read(&a.path().join(name)), read(&b.path().join(name)), "{name}");
+        assert_eq!(
+            read(&a.path().join(name)),
+            read(&b.path().join(name)),
+            "{name}"
+        );
     }
 }
 
@@ -164,10 +226,22 @@ fn other_containers_are_packaged_too() {
 
 #[test]
 fn plan_and_probe_say_what_is_there() {
-    let plan = crate::support::headwater(["plan", "--json"]).arg(fixture("talk.mp4")).output().unwrap();
+    let plan = crate::support::headwater(["plan", "--json"])
+        .arg(fixture("talk.mp4"))
+        .output()
+        .unwrap();
     let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
-    assert_eq!(plan["plan"]["video"]["frames"], packets(&fixture("talk.mp4"), "v").len());
-    let probe = crate::support::headwater(["probe"]).arg(fixture("talk.mp4")).output().unwrap();
+    assert_eq!(
+        plan["plan"]["video"]["frames"],
+        packets(&fixture("talk.mp4"), "v").len()
+    );
+    let probe = crate::support::headwater(["probe"])
+        .arg(fixture("talk.mp4"))
+        .output()
+        .unwrap();
     let words = String::from_utf8(probe.stdout).unwrap();
-    assert!(words.contains("h264 320x180") && words.contains("44100 Hz, 2 channels"), "{words}");
+    assert!(
+        words.contains("h264 320x180") && words.contains("44100 Hz, 2 channels"),
+        "{words}"
+    );
 }

@@ -6,8 +6,16 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::{decode_cleanly, fixture, joined, package, tracks, verify};
 
-const FLAGS: &[&str] =
-    &["--rungs", "180,90", "--preset", "ultrafast", "--passthrough", "never", "--segment-seconds", "2"];
+const FLAGS: &[&str] = &[
+    "--rungs",
+    "180,90",
+    "--preset",
+    "ultrafast",
+    "--passthrough",
+    "never",
+    "--segment-seconds",
+    "2",
+];
 
 /// Segments taken away at random are made again in whatever runs the gaps leave, by tasks of other
 /// lengths than the first time; the result keeps every rule and decodes to the same frames.
@@ -22,7 +30,11 @@ fn any_split_into_tasks_gives_the_same_presentation() {
         .flat_map(|(track, count)| (1..=count).map(move |number| (track.clone(), number)))
         .collect();
     let some = prop::collection::vec(0..all.len(), 1..all.len());
-    let cases = Config { cases: 8, failure_persistence: None, ..Config::default() };
+    let cases = Config {
+        cases: 8,
+        failure_persistence: None,
+        ..Config::default()
+    };
     TestRunner::new(cases)
         .run(&some, |lost| {
             for at in lost {

@@ -5,7 +5,9 @@ use std::process::{Command, Output};
 
 /// A small clip of the project's own.
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
 }
 
 /// The folder of shared clips, if this machine has it.
@@ -18,7 +20,9 @@ pub(crate) fn shared_media() -> Option<PathBuf> {
 }
 
 /// `headwater ARGS`.
-pub(crate) fn headwater<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Command {
+pub(crate) fn headwater<I: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = I>,
+) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
     command.args(arguments);
     command
@@ -57,17 +61,31 @@ pub(crate) fn try_package(input: &Path, out: &Path, flags: &[&str]) -> Ran {
 
 /// `headwater verify --json PLACE`: exit code and report.
 pub(crate) fn verify(place: &str) -> (Option<i32>, serde_json::Value) {
-    let ran: Ran = headwater(["verify", "--json", place]).output().unwrap().into();
+    let ran: Ran = headwater(["verify", "--json", place])
+        .output()
+        .unwrap()
+        .into();
     let report = serde_json::from_str(&ran.stdout);
-    (ran.code, report.unwrap_or_else(|e| panic!("{e}: {} {}", ran.stdout, ran.stderr)))
+    (
+        ran.code,
+        report.unwrap_or_else(|e| panic!("{e}: {} {}", ran.stdout, ran.stderr)),
+    )
 }
 
 /// The tracks of a result object: (id, segments).
 pub(crate) fn tracks(result: &serde_json::Value) -> Vec<(String, u64)> {
     let rendition = |r: &serde_json::Value| {
-        (r["id"].as_str().unwrap().to_owned(), r["segments"].as_u64().unwrap())
+        (
+            r["id"].as_str().unwrap().to_owned(),
+            r["segments"].as_u64().unwrap(),
+        )
     };
-    result["renditions"].as_array().unwrap().iter().map(rendition).collect()
+    result["renditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(rendition)
+        .collect()
 }
 
 /// Init segment and all segments of a track as one file's bytes, which CMAF makes a valid file.
@@ -92,7 +110,10 @@ pub(crate) fn decode_cleanly(bytes: &[u8]) -> u64 {
         .output()
         .unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && words.is_empty(), "ffmpeg said: {words}");
+    assert!(
+        output.status.success() && words.is_empty(),
+        "ffmpeg said: {words}"
+    );
     let lines = String::from_utf8_lossy(&output.stdout);
     lines.lines().filter(|line| !line.starts_with('#')).count() as u64
 }
@@ -104,7 +125,12 @@ pub(crate) type Packet = (f64, f64, u64, bool);
 pub(crate) fn packets(file: &Path, kind: &str) -> Vec<Packet> {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-select_streams", &format!("{kind}:0")])
-        .args(["-show_entries", "packet=pts_time,dts_time,size,flags", "-of", "csv=p=0"])
+        .args([
+            "-show_entries",
+            "packet=pts_time,dts_time,size,flags",
+            "-of",
+            "csv=p=0",
+        ])
         .arg(file)
         .output()
         .unwrap();
@@ -113,7 +139,12 @@ pub(crate) fn packets(file: &Path, kind: &str) -> Vec<Packet> {
         let mut fields = line.split(',');
         let mut next = || fields.next().unwrap_or_default().to_owned();
         let (pts, dts, size, flags) = (next(), next(), next(), next());
-        Some((pts.parse().ok()?, dts.parse().ok()?, size.parse().ok()?, flags.starts_with('K')))
+        Some((
+            pts.parse().ok()?,
+            dts.parse().ok()?,
+            size.parse().ok()?,
+            flags.starts_with('K'),
+        ))
     };
     text.lines().filter_map(packet).collect()
 }
