@@ -5,7 +5,7 @@ use super::header::TIME_LIMIT;
 use crate::media::{Home, Place, SampleTable};
 
 /// Samples in a file; a day of sound and pictures has under thirty million.
-const MAX_SAMPLES: u64 = 1 << 26;
+const MAX_SAMPLES: u64 = 1 << 25;
 
 /// What all tracks of a file together may still claim, so that a few bytes of tables cannot make
 /// us write gigabytes. Tracks may share bytes, within reason.
