@@ -1104,13 +1104,12 @@ fn d04_period_longer_than_its_segments() {
 #[test]
 fn d05_mixed_addressing() {
     breaks("D05", |f| {
-        edit(f, MPD, "id=\"v180\"", "id=\"v180\" x=\"\"");
         let text = String::from_utf8(f[MPD].clone()).expect("text");
         let at = text.find("id=\"v180\"").expect("there");
         let end = at + text[at..].find("/>").expect("closed");
-        let inner = "><SegmentTemplate timescale=\"1\" duration=\"6\" media=\"v180/$Number$.m4s\" initialization=\"v180/init.mp4\"/></Representation>";
-        let set = text[..end].replacen("<SegmentTemplate", "<SegmentTemplate duration=\"6\"", 0);
-        f.insert(MPD.into(), format!("{set}{inner}{}", &text[end + 2..]).replacen("<SegmentTimeline>", "<SegmentTimeline>", 1).into());
+        let inner = "<BaseURL>v180/1.m4s</BaseURL><SegmentBase indexRange=\"0-9\"/>";
+        let (before, after) = (&text[..end], &text[end + 2..]);
+        f.insert(MPD.into(), format!("{before}>{inner}</Representation>{after}").into());
     });
 }
 
@@ -1202,7 +1201,7 @@ fn d16_set_without_id() {
 
 #[test]
 fn d17_bandwidth_too_low() {
-    breaks("D17", |f| edit_number(f, MPD, " bandwidth=\"", |n| n * 4 / 5));
+    breaks("D17", |f| edit_number(f, MPD, " bandwidth=\"", |n| n / 2));
 }
 
 #[test]
@@ -1319,11 +1318,11 @@ fn a_directory_is_verified_like_memory_and_by_file_name() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
-/// Runs FFmpeg; `None` when it isn't installed.
+/// Runs FFmpeg, `~` standing for a space within an argument; `None` when it isn't installed.
 fn ffmpeg(dir: &Path, arguments: &str) -> Option<()> {
     let run = std::process::Command::new("ffmpeg")
         .args("-nostdin -loglevel error -y".split(' '))
-        .args(arguments.split(' '))
+        .args(arguments.split(' ').map(|argument| argument.replace('~', " ")))
         .current_dir(dir)
         .status();
     match run {
@@ -1343,16 +1342,15 @@ const SOURCE: &str = "-f lavfi -i testsrc=size=320x180:rate=25:duration=9 -f lav
 #[test]
 fn a_foreign_presentation_is_read_and_its_known_faults_told() {
     let dir = tempfile::tempdir().expect("a directory");
-    let arguments = format!("{SOURCE} -f dash -hls_playlist 1 -seg_duration 4 out.mpd");
+    let rungs = "-map 0:v -map 0:v -map 1:a -s:v:1 160x90";
+    let sets = "-adaptation_sets id=0,streams=v~id=1,streams=a";
+    let arguments = format!("{SOURCE} {rungs} -f dash {sets} -hls_playlist 1 -seg_duration 4 out.mpd");
     if ffmpeg(dir.path(), &arguments).is_none() {
         return;
     }
     let report = verify_target(dir.path().to_str().expect("UTF-8")).expect("verifies");
     assert!(!report.passed(), "{report}");
-    for id in ["H16", "H08", "H23", "D02"] {
-        println!("{id} {:?}", report.rule(id).expect("a rule").status);
-    }
-    for id in ["H16", "H08"] {
+    for id in ["H08", "H16", "H23", "H24", "H25", "C01", "D15"] {
         assert_eq!(report.rule(id).expect("a rule").status, Status::Failed, "{id}: {report}");
     }
     // What FFmpeg gets right must not be called wrong.
