@@ -59,6 +59,9 @@ const TRUN_SIZES: u32 = 0x200;
 const TRUN_FLAGS: u32 = 0x400;
 const TRUN_OFFSETS: u32 = 0x800;
 
+/// Samples of one fragment at most, so that its boxes stay far below the 2 GiB of a data offset.
+const MOST_SAMPLES: usize = 1 << 24;
+
 /// What is the same in all samples, and what has to be said for each.
 struct Layout {
     kind: FragmentKind,
@@ -128,6 +131,12 @@ pub fn fragment_head(
     if kind == FragmentKind::Audio && layout.has(TRUN_OFFSETS) {
         return Err(Error::unsupported("audio with composition offsets"));
     }
+    if samples.len() > MOST_SAMPLES {
+        return Err(Error::unsupported(format!(
+            "a fragment of {} samples: make segments shorter",
+            samples.len()
+        )));
+    }
     let mdat_len = mdat_len(samples)?;
     let mut w = BoxWriter::with_capacity(128 + samples.len() * layout.row_len());
     let mut data_offset_at = 0;
@@ -143,10 +152,7 @@ pub fn fragment_head(
             data_offset_at = write_trun(w, &layout, samples, first);
         });
     });
-    let data_offset = u32::try_from(w.len() + 8)
-        .ok()
-        .filter(|offset| i32::try_from(*offset).is_ok())
-        .ok_or_else(|| Error::unsupported("a fragment with too many samples"))?;
+    let data_offset = u32::try_from(w.len() + 8).expect("bounded by the number of samples");
     w.patch_u32(data_offset_at, data_offset);
     w.u32(mdat_len).raw(b"mdat");
     Ok(w.into_bytes())

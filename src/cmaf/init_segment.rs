@@ -227,12 +227,11 @@ fn write_elst(w: &mut BoxWriter, priming: u32) {
 /// small letters.
 pub fn packed_language(language: &str) -> Option<u16> {
     let letters: [u8; 3] = language.as_bytes().try_into().ok()?;
-    let packed = letters.iter().try_fold(0, |packed, letter| {
+    letters.iter().try_fold(0, |packed, letter| {
         letter
             .is_ascii_lowercase()
             .then(|| packed << 5 | u16::from(letter - 0x60))
-    });
-    packed
+    })
 }
 
 /// `und`.

@@ -2,5 +2,12 @@
 //! and bytes to samples.
 
 pub mod boxes;
+pub mod dump;
+mod fields;
 pub mod fragment;
 pub mod init_segment;
+pub mod read;
+mod tree;
+
+#[cfg(test)]
+mod tests;

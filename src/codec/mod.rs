@@ -4,10 +4,15 @@
 //! in as the payload of its box.
 
 pub mod aac;
+pub mod av1;
 pub mod avc;
 mod bits;
+pub mod hevc;
+mod names;
+pub mod vp9;
 
 pub use bits::BitReader;
+pub use names::codecs_of_sample_entry;
 
 #[cfg(test)]
 pub(crate) mod test_support {
