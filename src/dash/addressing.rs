@@ -1,6 +1,7 @@
 //! How a Representation names its segments (ISO/IEC 23009-1 5.3.9): template, list or index.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::timeline::Timeline;
 use crate::error::{Error, Result};
@@ -62,11 +63,11 @@ pub struct SegmentList {
     pub duration: Option<u64>,
     /// `@startNumber`.
     pub start_number: Option<u64>,
-    /// `Initialization`: its `@sourceURL` (the base URL when missing) and `@range`.
-    pub initialization: Option<(Option<String>, Option<(u64, u64)>)>,
-    /// `SegmentURL`: `@media` (the base URL when missing) and `@mediaRange`. Shared by the
+    /// `Initialization`: its `@sourceURL` and `@range`.
+    pub initialization: Option<ObjectRange>,
+    /// `SegmentURL`: `@media` and `@mediaRange`. Shared by the
     /// Representations that inherit it.
-    pub segments: std::sync::Arc<[(Option<String>, Option<(u64, u64)>)]>,
+    pub segments: Arc<[ObjectRange]>,
     /// `SegmentTimeline`.
     pub timeline: Option<Timeline>,
 }
@@ -80,8 +81,17 @@ pub struct SegmentBase {
     pub presentation_time_offset: u64,
     /// `@indexRange`: first and last byte of the `sidx`.
     pub index_range: Option<(u64, u64)>,
-    /// `Initialization`: its `@sourceURL` (the base URL when missing) and `@range`.
-    pub initialization: Option<(Option<String>, Option<(u64, u64)>)>,
+    /// `Initialization`: its `@sourceURL` and `@range`.
+    pub initialization: Option<ObjectRange>,
+}
+
+/// An object or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectRange {
+    /// Its URL relative to the base URLs; empty: the base URL itself.
+    pub url: String,
+    /// First and last byte, where only a part of the object is meant.
+    pub range: Option<(u64, u64)>,
 }
 
 /// A segment as an MPD names it.

@@ -1,5 +1,5 @@
-//! A tree of elements -> XML, and XML -> a bounded tree. No document type, no entities but the five of XML 1.0 and
-//! character references, so nothing can be fetched or blown up.
+//! A tree of elements -> XML, and XML -> a bounded tree. No document type, no entities but the
+//! five of XML 1.0 and character references, so nothing can be fetched or blown up.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub struct Element {
     /// Attributes in order, names as written, values with references resolved.
     pub attributes: Vec<(String, String)>,
     /// The elements in it.
-    pub children: Vec<Element>,
+    pub children: Vec<Self>,
     /// The text directly in it, outside its children.
     pub text: String,
 }
@@ -113,12 +113,12 @@ impl Element {
     }
 
     /// The children of that name.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> + 'a {
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> + 'a {
         self.children.iter().filter(move |child| child.name == name)
     }
 
     /// The first child of that name.
-    pub fn first(&self, name: &str) -> Option<&Element> {
+    pub fn first(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 }

@@ -13,7 +13,7 @@ mod timeline;
 mod write;
 
 pub use addressing::{
-    Addressing, SegmentBase, SegmentList, SegmentRef, SegmentTemplate, TemplateValues,
+    Addressing, ObjectRange, SegmentBase, SegmentList, SegmentRef, SegmentTemplate, TemplateValues,
     expand_template,
 };
 pub use duration::{format_duration, parse_duration};

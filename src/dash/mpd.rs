@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::addressing::{Addressing, SegmentRef, SegmentTemplate, TemplateValues, expand_template};
+use super::addressing::{
+    Addressing, ObjectRange, SegmentRef, SegmentTemplate, TemplateValues, expand_template,
+};
 use super::element::{Element, find_attribute};
 use crate::error::Result;
 use crate::time::Ticks;
@@ -234,16 +236,15 @@ impl Representation {
             .fold(String::new(), |base, next| join(&base, next))
     }
 
-    /// The init segment: its URL relative to the base URLs (empty: the base URL itself) and its
-    /// byte range. `None` when there is none.
-    pub fn initialization(&self) -> Option<Result<(String, Option<(u64, u64)>)>> {
+    /// The init segment. `None` when none is named.
+    pub fn initialization(&self) -> Option<Result<ObjectRange>> {
         match &self.addressing {
             Addressing::Template(template) => {
                 let url = expand_template(template.initialization.as_ref()?, &self.values(None));
-                Some(url.map(|url| (url, None)))
+                Some(url.map(|url| ObjectRange { url, range: None }))
             }
-            Addressing::List(list) => list.initialization.clone().map(url_or_base).map(Ok),
-            Addressing::Base(base) => base.initialization.clone().map(url_or_base).map(Ok),
+            Addressing::List(list) => list.initialization.clone().map(Ok),
+            Addressing::Base(base) => base.initialization.clone().map(Ok),
             Addressing::None => None,
         }
     }
@@ -336,10 +337,6 @@ impl Representation {
     }
 }
 
-fn url_or_base<R>((url, range): (Option<String>, R)) -> (String, R) {
-    (url.unwrap_or_default(), range)
-}
-
 fn list_segments(list: &super::SegmentList) -> impl Iterator<Item = SegmentRef> + '_ {
     let first = list.start_number.unwrap_or(1);
     let uniform = list.duration.unwrap_or(0);
@@ -348,7 +345,7 @@ fn list_segments(list: &super::SegmentList) -> impl Iterator<Item = SegmentRef> 
     list.segments
         .iter()
         .zip(0_u64..)
-        .map(move |((url, range), index)| {
+        .map(move |(object, index)| {
             let (time, duration) = match times.next() {
                 Some(segment) => (segment.time, segment.duration),
                 None => (index.saturating_mul(uniform), uniform),
@@ -357,8 +354,8 @@ fn list_segments(list: &super::SegmentList) -> impl Iterator<Item = SegmentRef> 
                 number: first.saturating_add(index),
                 time,
                 duration,
-                url: url.clone().unwrap_or_default(),
-                range: *range,
+                url: object.url.clone(),
+                range: object.range,
             }
         })
 }

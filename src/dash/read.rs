@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::addressing::{Addressing, SegmentBase, SegmentList, SegmentTemplate};
+use super::addressing::{Addressing, ObjectRange, SegmentBase, SegmentList, SegmentTemplate};
 use super::duration::parse_duration;
 use super::element::{Element, read_tree};
 use super::mpd::{AdaptationSet, Common, Descriptor, Mpd, Period, Problem, Representation};
@@ -72,10 +72,9 @@ enum Kind {
 struct Level<'a> {
     element: &'a Element,
     timeline: Option<Timeline>,
-    urls: SegmentUrls,
+    /// The `SegmentURL`s, if it has any.
+    urls: Option<Arc<[ObjectRange]>>,
 }
-
-type SegmentUrls = Option<Arc<[(Option<String>, Option<(u64, u64)>)]>>;
 
 #[derive(Default)]
 struct Reader {
@@ -258,10 +257,7 @@ impl Reader {
         let timeline = element.first("SegmentTimeline");
         let urls: Vec<_> = element
             .all("SegmentURL")
-            .map(|url| {
-                let media = url.attribute("media").map(str::to_owned);
-                (media, url.attribute("mediaRange").and_then(parse_range))
-            })
+            .map(|url| object_range(url, "media", "mediaRange"))
             .collect();
         Level {
             element,
@@ -355,11 +351,17 @@ fn inner_attribute<'a>(levels: &[Level<'a>], name: &str) -> Option<&'a str> {
     inside_out.find_map(|level| level.element.attribute(name))
 }
 
-fn initialization(levels: &[Level<'_>]) -> Option<(Option<String>, Option<(u64, u64)>)> {
+fn initialization(levels: &[Level<'_>]) -> Option<ObjectRange> {
     let mut inside_out = levels.iter().rev();
     let element = inside_out.find_map(|level| level.element.first("Initialization"))?;
-    let url = element.attribute("sourceURL").map(str::to_owned);
-    Some((url, element.attribute("range").and_then(parse_range)))
+    Some(object_range(element, "sourceURL", "range"))
+}
+
+fn object_range(element: &Element, url: &str, range: &str) -> ObjectRange {
+    ObjectRange {
+        url: element.attribute(url).unwrap_or_default().to_owned(),
+        range: element.attribute(range).and_then(parse_range),
+    }
 }
 
 /// `first-last`.
@@ -444,7 +446,7 @@ mod tests {
         assert_eq!(segments(v), expected);
         assert_eq!(v.locate("v/5.m4s"), "https://h/x/v/5.m4s");
         assert_eq!(
-            v.initialization().expect("has").expect("expands").0,
+            v.initialization().expect("has").expect("expands").url,
             "v/i.mp4"
         );
         assert_eq!(
@@ -469,7 +471,10 @@ mod tests {
         let a = representation(&mpd, "a");
         assert_eq!(
             a.initialization().expect("has").expect("plain"),
-            (String::new(), Some((0, 699)))
+            ObjectRange {
+                url: String::new(),
+                range: Some((0, 699)),
+            }
         );
         assert_eq!(a.locate(""), "https://h/x/a.mp4");
         assert!(
