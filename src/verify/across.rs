@@ -39,7 +39,8 @@ fn headers_differ(first: &Stream, other: &Stream) -> Vec<String> {
     compare("handler", kind(a.handler), kind(b.handler));
     let family = |track: &super::facts::TrackFacts| kind(track.entry().map(|entry| entry.kind));
     compare("sample entry", family(a), family(b));
-    let ticks = |track: &super::facts::TrackFacts| track.timescale.map_or(0, |t| t.get()).to_string();
+    let ticks =
+        |track: &super::facts::TrackFacts| track.timescale.map_or(0, |t| t.get()).to_string();
     compare("timescale", ticks(a), ticks(b));
     compare("track id", a.id.to_string(), b.id.to_string());
     faults
@@ -50,7 +51,11 @@ fn boundaries_differ(first: &Stream, other: &Stream) -> Option<String> {
     let (one, two) = (&first.place, &other.place);
     let (a, b) = (first.decode_times(), other.decode_times());
     if a.len() != b.len() {
-        return Some(format!("{} segments in {one}, {} in {two}", a.len(), b.len()));
+        return Some(format!(
+            "{} segments in {one}, {} in {two}",
+            a.len(),
+            b.len()
+        ));
     }
     let rows = a.iter().zip(&b).zip(&other.segments);
     for ((a, b), segment) in rows {
@@ -58,7 +63,10 @@ fn boundaries_differ(first: &Stream, other: &Stream) -> Option<String> {
             && a.abs_diff(*b) > ROUNDING
         {
             let (a, b) = (seconds(*a), seconds(*b));
-            return Some(format!("{} starts at {b} s, its like in {one} at {a} s", segment.place));
+            return Some(format!(
+                "{} starts at {b} s, its like in {one} at {a} s",
+                segment.place
+            ));
         }
     }
     None
@@ -78,7 +86,10 @@ fn timestamps_differ(first: &Stream, other: &Stream) -> Option<String> {
         {
             let (a, b) = (seconds(*a), seconds(*b));
             let one = &first.place;
-            return Some(format!("{} is shown from {b} s on, its like in {one} from {a} s", segment.place));
+            return Some(format!(
+                "{} is shown from {b} s on, its like in {one} from {a} s",
+                segment.place
+            ));
         }
     }
     None
@@ -105,7 +116,9 @@ pub(super) fn sound_boundaries(video: &Stream, audio: &Stream) -> Option<String>
         .find(|(_, (picture, sound))| picture.abs_diff(**sound) > frame)?;
     let (picture, sound) = (seconds(*picture), seconds(*sound));
     let number = index.saturating_add(2);
-    Some(format!("segment {number} starts at {picture} s in {one}, at {sound} s in {two}"))
+    Some(format!(
+        "segment {number} starts at {picture} s in {one}, at {sound} s in {two}"
+    ))
 }
 
 /// A03: at most 60 frames a second (Apple HLS Authoring 1.19).
@@ -133,11 +146,7 @@ pub(super) fn starts_apart(video: &Stream, audio: &Stream) -> Option<String> {
 
 /// A08: the encoder's priming is taken out by an edit list, or by decode times that start as much
 /// before 0 as they can't: shifted.
-pub(super) fn judge_priming(
-    sheet: &mut Sheet,
-    audio: &Stream,
-    record: Option<&Presentation>,
-) {
+pub(super) fn judge_priming(sheet: &mut Sheet, audio: &Stream, record: Option<&Presentation>) {
     let Some(track) = audio.track() else { return };
     let is_aac = track.entry().is_some_and(|entry| entry.kind.0 == *b"mp4a");
     if !is_aac {

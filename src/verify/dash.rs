@@ -8,7 +8,9 @@ use super::hls_multivariant::frame_rate_thousandths;
 use super::report::Sheet;
 use super::stream::{Container, Medium, Stream, nanos, seconds};
 use crate::codec::aac::channels_of;
-use crate::dash::{AdaptationSet, Addressing, Element, Mpd, Period, Representation, SegmentTemplate};
+use crate::dash::{
+    AdaptationSet, Addressing, Element, Mpd, Period, Representation, SegmentTemplate,
+};
 use crate::time::{Rounding, Ticks, Timescale, rescale};
 
 /// The largest number that a player's double-precision arithmetic keeps exact.
@@ -87,7 +89,10 @@ fn judge_representation(
     view: &RepresentationView<'_>,
 ) {
     let representation = view.representation;
-    let place = format!("{mpd_place}:{} {}", representation.common.line, representation.id);
+    let place = format!(
+        "{mpd_place}:{} {}",
+        representation.common.line, representation.id
+    );
     match &representation.addressing {
         Addressing::Template(template) => {
             sheet.judge("D06", &place, template_form(template));
@@ -112,28 +117,85 @@ fn judge_representation(
 
 // The order of elements in the schema (ISO/IEC 23009-1 Annex B).
 const MPD_CHILDREN: &[&str] = &[
-    "ProgramInformation", "BaseURL", "Location", "PatchLocation", "ServiceDescription",
-    "InitializationSet", "InitializationGroup", "InitializationPresentation", "ContentProtection",
-    "Period", "Metrics", "EssentialProperty", "SupplementalProperty", "UTCTiming",
+    "ProgramInformation",
+    "BaseURL",
+    "Location",
+    "PatchLocation",
+    "ServiceDescription",
+    "InitializationSet",
+    "InitializationGroup",
+    "InitializationPresentation",
+    "ContentProtection",
+    "Period",
+    "Metrics",
+    "EssentialProperty",
+    "SupplementalProperty",
+    "UTCTiming",
     "LeapSecondInformation",
 ];
 const PERIOD_CHILDREN: &[&str] = &[
-    "BaseURL", "SegmentBase", "SegmentList", "SegmentTemplate", "AssetIdentifier", "EventStream",
-    "ServiceDescription", "ContentProtection", "AdaptationSet", "Subset", "SupplementalProperty",
-    "EmptyAdaptationSet", "GroupLabel", "Preselection",
+    "BaseURL",
+    "SegmentBase",
+    "SegmentList",
+    "SegmentTemplate",
+    "AssetIdentifier",
+    "EventStream",
+    "ServiceDescription",
+    "ContentProtection",
+    "AdaptationSet",
+    "Subset",
+    "SupplementalProperty",
+    "EmptyAdaptationSet",
+    "GroupLabel",
+    "Preselection",
 ];
 const SET_CHILDREN: &[&str] = &[
-    "FramePacking", "AudioChannelConfiguration", "ContentProtection", "OutputProtection",
-    "EssentialProperty", "SupplementalProperty", "InbandEventStream", "Switching", "RandomAccess",
-    "GroupLabel", "Label", "ProducerReferenceTime", "ContentPopularityRate", "Resync",
-    "Accessibility", "Role", "Rating", "Viewpoint", "ContentComponent", "BaseURL", "SegmentBase",
-    "SegmentList", "SegmentTemplate", "Representation",
+    "FramePacking",
+    "AudioChannelConfiguration",
+    "ContentProtection",
+    "OutputProtection",
+    "EssentialProperty",
+    "SupplementalProperty",
+    "InbandEventStream",
+    "Switching",
+    "RandomAccess",
+    "GroupLabel",
+    "Label",
+    "ProducerReferenceTime",
+    "ContentPopularityRate",
+    "Resync",
+    "Accessibility",
+    "Role",
+    "Rating",
+    "Viewpoint",
+    "ContentComponent",
+    "BaseURL",
+    "SegmentBase",
+    "SegmentList",
+    "SegmentTemplate",
+    "Representation",
 ];
 const REPRESENTATION_CHILDREN: &[&str] = &[
-    "FramePacking", "AudioChannelConfiguration", "ContentProtection", "OutputProtection",
-    "EssentialProperty", "SupplementalProperty", "InbandEventStream", "Switching", "RandomAccess",
-    "GroupLabel", "Label", "ProducerReferenceTime", "ContentPopularityRate", "Resync", "BaseURL",
-    "ExtendedBandwidth", "SubRepresentation", "SegmentBase", "SegmentList", "SegmentTemplate",
+    "FramePacking",
+    "AudioChannelConfiguration",
+    "ContentProtection",
+    "OutputProtection",
+    "EssentialProperty",
+    "SupplementalProperty",
+    "InbandEventStream",
+    "Switching",
+    "RandomAccess",
+    "GroupLabel",
+    "Label",
+    "ProducerReferenceTime",
+    "ContentPopularityRate",
+    "Resync",
+    "BaseURL",
+    "ExtendedBandwidth",
+    "SubRepresentation",
+    "SegmentBase",
+    "SegmentList",
+    "SegmentTemplate",
 ];
 
 /// D01: elements stand where and in the order the schema has them, with the attributes it asks for
@@ -167,21 +229,31 @@ fn element_rules(element: &Element, faults: &mut Vec<String>) {
         "Representation" => (Some(REPRESENTATION_CHILDREN), &["id", "bandwidth"]),
         "SegmentTimeline" => (Some(&["Pattern", "S"]), &[]),
         "S" => (None, &["d"]),
-        "Role" | "Accessibility" | "EssentialProperty" | "SupplementalProperty"
-        | "AudioChannelConfiguration" | "ContentProtection" | "Viewpoint" | "Rating" => {
-            (None, &["schemeIdUri"])
-        }
+        "Role"
+        | "Accessibility"
+        | "EssentialProperty"
+        | "SupplementalProperty"
+        | "AudioChannelConfiguration"
+        | "ContentProtection"
+        | "Viewpoint"
+        | "Rating" => (None, &["schemeIdUri"]),
         _ => (None, &[]),
     };
     let line = element.line;
     for name in required {
-        if element.attribute(name).is_none_or(|value| value.trim().is_empty()) {
+        if element
+            .attribute(name)
+            .is_none_or(|value| value.trim().is_empty())
+        {
             faults.push(format!("line {line}: {} without @{name}", element.name));
         }
     }
     for (name, value) in &element.attributes {
         if let Some(wanted) = malformed(&element.name, name, value.trim()) {
-            faults.push(format!("line {line}: {}@{name} {value:?} is no {wanted}", element.name));
+            faults.push(format!(
+                "line {line}: {}@{name} {value:?} is no {wanted}",
+                element.name
+            ));
         }
     }
     faults.extend(children.and_then(|order| misplaced(element, order)));
@@ -193,13 +265,23 @@ fn element_rules(element: &Element, faults: &mut Vec<String>) {
 /// The first child that the schema doesn't have there, or not after the ones before it.
 fn misplaced(element: &Element, order: &[&str]) -> Option<String> {
     let mut reached = 0;
-    for child in element.children.iter().filter(|child| !child.name.contains(':')) {
+    for child in element
+        .children
+        .iter()
+        .filter(|child| !child.name.contains(':'))
+    {
         let (line, name) = (child.line, &child.name);
         let Some(at) = order.iter().position(|known| known == name) else {
-            return Some(format!("line {line}: {name} has no place in {}", element.name));
+            return Some(format!(
+                "line {line}: {name} has no place in {}",
+                element.name
+            ));
         };
         if at < reached {
-            return Some(format!("line {line}: {name} stands too late in {}", element.name));
+            return Some(format!(
+                "line {line}: {name} stands too late in {}",
+                element.name
+            ));
         }
         reached = at;
     }
@@ -217,19 +299,41 @@ fn malformed(element: &str, name: &str, value: &str) -> Option<&'static str> {
         }
     };
     match (element, name) {
-        ("Period" | "MPD", "duration" | "start" | "mediaPresentationDuration" | "minBufferTime"
-            | "maxSegmentDuration" | "maxSubsegmentDuration" | "minimumUpdatePeriod"
-            | "timeShiftBufferDepth" | "suggestedPresentationDelay") => {
-            (!value.trim_start_matches('-').starts_with('P')).then_some("duration")
-        }
-        (_, "bandwidth" | "width" | "height" | "maxWidth" | "maxHeight" | "minWidth" | "minHeight"
-            | "timescale" | "startNumber" | "presentationTimeOffset" | "minBandwidth"
-            | "maxBandwidth" | "endNumber") => (!whole()).then_some("whole number"),
+        (
+            "Period" | "MPD",
+            "duration"
+            | "start"
+            | "mediaPresentationDuration"
+            | "minBufferTime"
+            | "maxSegmentDuration"
+            | "maxSubsegmentDuration"
+            | "minimumUpdatePeriod"
+            | "timeShiftBufferDepth"
+            | "suggestedPresentationDelay",
+        ) => (!value.trim_start_matches('-').starts_with('P')).then_some("duration"),
+        (
+            _,
+            "bandwidth"
+            | "width"
+            | "height"
+            | "maxWidth"
+            | "maxHeight"
+            | "minWidth"
+            | "minHeight"
+            | "timescale"
+            | "startNumber"
+            | "presentationTimeOffset"
+            | "minBandwidth"
+            | "maxBandwidth"
+            | "endNumber",
+        ) => (!whole()).then_some("whole number"),
         ("S", "d" | "t" | "n") | ("SegmentTemplate" | "SegmentList", "duration") => {
             (!whole()).then_some("whole number")
         }
         ("S", "r") => value.parse::<i64>().is_err().then_some("whole number"),
-        (_, "frameRate" | "maxFrameRate" | "minFrameRate") => (!pair('/', true)).then_some("frame rate"),
+        (_, "frameRate" | "maxFrameRate" | "minFrameRate") => {
+            (!pair('/', true)).then_some("frame rate")
+        }
         (_, "par" | "sar") => (!pair(':', false)).then_some("ratio"),
         (_, "segmentAlignment" | "subsegmentAlignment" | "bitstreamSwitching") => {
             let boolean = matches!(value, "true" | "false" | "0" | "1");
@@ -252,10 +356,14 @@ fn presentation_type(mpd: &Mpd) -> Vec<String> {
         let addressing = &representation.addressing;
         let id = &representation.id;
         if live && !on_demand && !matches!(addressing, Addressing::Template(_) | Addressing::None) {
-            faults.push(format!("profile isoff-live, but {id} has no SegmentTemplate"));
+            faults.push(format!(
+                "profile isoff-live, but {id} has no SegmentTemplate"
+            ));
         }
         if on_demand && !live && !matches!(addressing, Addressing::Base(_) | Addressing::None) {
-            faults.push(format!("profile isoff-on-demand, but {id} has no SegmentBase"));
+            faults.push(format!(
+                "profile isoff-on-demand, but {id} has no SegmentBase"
+            ));
         }
     }
     faults
@@ -304,7 +412,9 @@ fn periods(mpd: &Mpd) -> Vec<String> {
         };
         if start != end {
             let (start, end) = (seconds(start), seconds(end));
-            faults.push(format!("Period {number} starts at {start} s, not at {end} s"));
+            faults.push(format!(
+                "Period {number} starts at {start} s, not at {end} s"
+            ));
         }
         match period.duration.map(nanos) {
             Some(duration) if duration > 0 => end = start.saturating_add(duration),
@@ -324,12 +434,23 @@ fn joins(view: &RepresentationView<'_>) -> Vec<String> {
         let end = time.saturating_add(*duration);
         let number = index.saturating_add(2);
         if *next > end {
-            faults.push(format!("a gap of {} ticks before segment {number}", next - end));
+            faults.push(format!(
+                "a gap of {} ticks before segment {number}",
+                next - end
+            ));
         } else if *next < end {
-            faults.push(format!("segment {number} overlaps the one before by {} ticks", end - next));
+            faults.push(format!(
+                "segment {number} overlaps the one before by {} ticks",
+                end - next
+            ));
         }
     }
-    for segment in view.stream.segments.iter().filter(|segment| segment.bytes.is_none()) {
+    for segment in view
+        .stream
+        .segments
+        .iter()
+        .filter(|segment| segment.bytes.is_none())
+    {
         faults.push(format!("{} can't be read", segment.place));
     }
     faults
@@ -365,7 +486,10 @@ fn judge_cover(sheet: &mut Sheet, place: &str, view: &RepresentationView<'_>) {
     let end = on_period(representation, last.0.saturating_add(last.1)).unwrap_or(length);
     let mut faults = Vec::new();
     if start > END_SLACK {
-        faults.push(format!("the first segment starts {} s into the Period", seconds(start)));
+        faults.push(format!(
+            "the first segment starts {} s into the Period",
+            seconds(start)
+        ));
     }
     if last_start >= length && view.times.len() > 1 {
         faults.push("the last segment starts after the Period's end".to_owned());
@@ -443,19 +567,29 @@ fn indexed_form(view: &RepresentationView<'_>) -> Vec<String> {
     if base.index_range.is_none() {
         faults.push("no @indexRange".to_owned());
     }
-    if base.initialization.as_ref().is_none_or(|(_, range)| range.is_none()) {
+    if base
+        .initialization
+        .as_ref()
+        .is_none_or(|init| init.range.is_none())
+    {
         faults.push("no Initialization@range".to_owned());
     }
     if view.representation.base_urls.is_empty() {
         faults.push("no BaseURL".to_owned());
     }
-    let track = view.stream.timescale().map(|timescale| u64::from(timescale.get()));
+    let track = view
+        .stream
+        .timescale()
+        .map(|timescale| u64::from(timescale.get()));
     if let Some(track) = track.filter(|track| *track != base.timescale.unwrap_or(1)) {
         let written = base.timescale.unwrap_or(1);
         faults.push(format!("@timescale is {written}, the track's {track}"));
     }
     let indexes = view.stream.segments.iter().filter_map(|s| s.facts.as_ref());
-    if indexes.flat_map(|facts| &facts.indexes).any(|i| i.references.iter().any(|r| r.to_index)) {
+    if indexes
+        .flat_map(|facts| &facts.indexes)
+        .any(|i| i.references.iter().any(|r| r.to_index))
+    {
         faults.push("the index refers to another index".to_owned());
     }
     faults
@@ -485,18 +619,28 @@ fn template_times(template: &SegmentTemplate, view: &RepresentationView<'_>) -> 
     };
     let to_template = |ticks: i128| {
         let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
-        i128::from(rescale(ticks, track_timescale, ticks_per_second, Rounding::Nearest))
+        i128::from(rescale(
+            ticks,
+            track_timescale,
+            ticks_per_second,
+            Rounding::Nearest,
+        ))
     };
     let mut shift = None;
     for (declared, segment) in view.times.iter().zip(&view.stream.segments) {
-        let Some(real) = segment.facts.as_ref().and_then(|facts| real_times(facts, &to_template))
+        let Some(real) = segment
+            .facts
+            .as_ref()
+            .and_then(|facts| real_times(facts, &to_template))
         else {
             continue;
         };
         let tolerance = tolerance(declared.1);
         let shift = *shift.get_or_insert_with(|| {
             let mut shifts = possible_shifts(&view.stream).map(to_template).into_iter();
-            shifts.find(|shift| agree(*declared, shifted(real, *shift), tolerance)).unwrap_or(0)
+            shifts
+                .find(|shift| agree(*declared, shifted(real, *shift), tolerance))
+                .unwrap_or(0)
         });
         let (start, lasts) = shifted(real, shift);
         if !agree(*declared, (start, lasts), tolerance) {
@@ -511,10 +655,7 @@ fn template_times(template: &SegmentTemplate, view: &RepresentationView<'_>) -> 
 }
 
 /// Decode time and duration of a segment in the template's ticks.
-fn real_times(
-    facts: &SegmentFacts,
-    to_template: &dyn Fn(i128) -> i128,
-) -> Option<(i128, i128)> {
+fn real_times(facts: &SegmentFacts, to_template: &dyn Fn(i128) -> i128) -> Option<(i128, i128)> {
     let start = i128::from(facts.decode_time()?);
     Some((to_template(start), to_template(facts.duration().into())))
 }
@@ -522,8 +663,13 @@ fn real_times(
 /// The timeline may count decode times, or earliest presentation times before or after the edit
 /// list: which, the first segment decides.
 fn possible_shifts(stream: &Stream) -> [i128; 4] {
-    let first = stream.segments.iter().find_map(|segment| segment.facts.as_ref());
-    let edit = stream.track().map_or(0, |track| i128::from(track.edit_start()));
+    let first = stream
+        .segments
+        .iter()
+        .find_map(|segment| segment.facts.as_ref());
+    let edit = stream
+        .track()
+        .map_or(0, |track| i128::from(track.edit_start()));
     let composed = first.and_then(|facts| {
         let composed = i128::from(facts.first_presentation()?);
         Some(composed - i128::from(facts.decode_time()?))
@@ -550,12 +696,18 @@ fn numbers(root: &Element) -> Vec<String> {
     for_each_attribute(root, &mut |element, name, value| {
         let digits = value.bytes().all(|b| b.is_ascii_digit()) && value.len() < 39;
         if digits && value.parse::<u128>().is_ok_and(|number| number > EXACT_MAX) {
-            faults.push(format!("line {}: {name} is {value}, above 2^53", element.line));
+            faults.push(format!(
+                "line {}: {name} is {value}, above 2^53",
+                element.line
+            ));
         }
         if is_duration(element, name) {
             let date = value.split('T').next().unwrap_or_default();
             if date.contains(['Y', 'M']) {
-                faults.push(format!("line {}: {name} {value} has years or months", element.line));
+                faults.push(format!(
+                    "line {}: {name} {value} has years or months",
+                    element.line
+                ));
             }
         }
     });
@@ -566,10 +718,16 @@ fn numbers(root: &Element) -> Vec<String> {
 fn duration_forms(root: &Element) -> Vec<String> {
     let mut faults = Vec::new();
     for_each_attribute(root, &mut |element, name, value| {
-        let seconds_only = value.strip_prefix("PT").and_then(|rest| rest.strip_suffix('S'));
-        let plain = seconds_only.is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
+        let seconds_only = value
+            .strip_prefix("PT")
+            .and_then(|rest| rest.strip_suffix('S'));
+        let plain =
+            seconds_only.is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
         if is_duration(element, name) && !plain {
-            faults.push(format!("line {}: {name} {value} is not in seconds alone", element.line));
+            faults.push(format!(
+                "line {}: {name} {value} is not in seconds alone",
+                element.line
+            ));
         }
     });
     faults
@@ -616,7 +774,10 @@ fn alignment(set: &AdaptationSet) -> Vec<String> {
         if !says("subsegmentAlignment") {
             faults.push("no subsegmentAlignment=true".to_owned());
         }
-        if !matches!(set.common.attribute("subsegmentStartsWithSAP"), Some("1" | "2")) {
+        if !matches!(
+            set.common.attribute("subsegmentStartsWithSAP"),
+            Some("1" | "2")
+        ) {
             faults.push("no subsegmentStartsWithSAP of 1 or 2".to_owned());
         }
     }
@@ -627,7 +788,10 @@ fn alignment(set: &AdaptationSet) -> Vec<String> {
 /// IOP 4.3).
 fn period_addressing(mpd: &Mpd) -> Vec<String> {
     let mut faults = Vec::new();
-    let on_demand = mpd.profiles.iter().any(|profile| profile.contains("isoff-on-demand"));
+    let on_demand = mpd
+        .profiles
+        .iter()
+        .any(|profile| profile.contains("isoff-on-demand"));
     for period in &mpd.periods {
         if period.common.has_child("SegmentList") {
             faults.push("SegmentList in a Period".to_owned());
@@ -641,7 +805,12 @@ fn period_addressing(mpd: &Mpd) -> Vec<String> {
 
 /// The media types that DASH-IF players know (IOP 4.3 schematron).
 const MIME_TYPES: [&str; 6] = [
-    "video/mp4", "audio/mp4", "application/mp4", "application/ttml+xml", "text/vtt", "image/jpeg",
+    "video/mp4",
+    "audio/mp4",
+    "application/mp4",
+    "application/ttml+xml",
+    "text/vtt",
+    "image/jpeg",
 ];
 
 /// D12: a set holds one media type; each `@codecs` names one codec; the MIME type is one of six
@@ -700,7 +869,10 @@ fn video_set(set: &AdaptationSet) -> Vec<String> {
                 faults.push(format!("{} has no {name}", representation.id));
             }
         }
-        if let Some(scan) = representation.attribute("scanType").filter(|s| *s != "progressive") {
+        if let Some(scan) = representation
+            .attribute("scanType")
+            .filter(|s| *s != "progressive")
+        {
             faults.push(format!("{} has scanType {scan}", representation.id));
         }
     }
@@ -715,15 +887,22 @@ fn video_differs(view: &RepresentationView<'_>) -> Vec<String> {
     if let (Some((w, h)), Some(real)) = (representation.size(), picture)
         && (w, h) != (real.width, real.height)
     {
-        faults.push(format!("says {w}x{h}, the pictures are {}x{}", real.width, real.height));
+        faults.push(format!(
+            "says {w}x{h}, the pictures are {}x{}",
+            real.width, real.height
+        ));
     }
-    let declared = representation.frame_rate().and_then(|(n, d)| {
-        (u64::from(n) * 1000 + u64::from(d) / 2).checked_div(u64::from(d))
-    });
-    if let (Some(declared), Some((real, constant))) = (declared, frame_rate_thousandths(&view.stream)) {
+    let declared = representation
+        .frame_rate()
+        .and_then(|(n, d)| (u64::from(n) * 1000 + u64::from(d) / 2).checked_div(u64::from(d)));
+    if let (Some(declared), Some((real, constant))) =
+        (declared, frame_rate_thousandths(&view.stream))
+    {
         let allowed = if constant { 1 } else { real / 100 };
         if declared.abs_diff(real) > allowed {
-            faults.push(format!("says {declared} frames in 1000 s, there are {real}"));
+            faults.push(format!(
+                "says {declared} frames in 1000 s, there are {real}"
+            ));
         }
     }
     faults
@@ -740,8 +919,15 @@ fn audio_set(set: &AdaptationSet) -> Vec<String> {
         if representation.attribute("audioSamplingRate").is_none() {
             faults.push(format!("{} has no audioSamplingRate", representation.id));
         }
-        if representation.descriptors("AudioChannelConfiguration").next().is_none() {
-            faults.push(format!("{} has no AudioChannelConfiguration", representation.id));
+        if representation
+            .descriptors("AudioChannelConfiguration")
+            .next()
+            .is_none()
+        {
+            faults.push(format!(
+                "{} has no AudioChannelConfiguration",
+                representation.id
+            ));
         }
     }
     faults
@@ -757,7 +943,10 @@ fn audio_differs(view: &RepresentationView<'_>) -> Vec<String> {
     if let Some(rate) = representation.audio_sampling_rate()
         && rate != sound.sample_rate
     {
-        faults.push(format!("audioSamplingRate {rate}, the sound has {}", sound.sample_rate));
+        faults.push(format!(
+            "audioSamplingRate {rate}, the sound has {}",
+            sound.sample_rate
+        ));
     }
     for descriptor in representation.descriptors("AudioChannelConfiguration") {
         let counted = matches!(
@@ -766,7 +955,12 @@ fn audio_differs(view: &RepresentationView<'_>) -> Vec<String> {
                 | "urn:mpeg:mpegB:cicp:ChannelConfiguration"
         );
         let value = descriptor.value.as_deref().unwrap_or_default();
-        let channels = value.trim().parse().ok().and_then(channels_of).map(u32::from);
+        let channels = value
+            .trim()
+            .parse()
+            .ok()
+            .and_then(channels_of)
+            .map(u32::from);
         if counted && sound.channels > 0 && channels != Some(sound.channels) {
             faults.push(format!(
                 "AudioChannelConfiguration {value:?}, the sound has {} channels",
@@ -790,7 +984,10 @@ fn roles(period: &Period) -> Vec<String> {
         faults.push("several video sets, none with the Role main".to_owned());
     }
     for set in of("audio").filter(|set| set.roles().next().is_none()) {
-        faults.push(format!("line {}: an audio set without a Role", set.common.line));
+        faults.push(format!(
+            "line {}: an audio set without a Role",
+            set.common.line
+        ));
     }
     if of("audio").next().is_some() && !of("audio").any(is_main) {
         faults.push("no audio set has the Role main".to_owned());
@@ -813,7 +1010,9 @@ fn ids(mpd: &Mpd) -> Vec<String> {
         for set in &period.adaptation_sets {
             match set.id.as_deref() {
                 None => faults.push(format!("line {}: a set without id", set.common.line)),
-                Some(id) if !sets.insert(id) => faults.push(format!("AdaptationSet id {id:?} twice")),
+                Some(id) if !sets.insert(id) => {
+                    faults.push(format!("AdaptationSet id {id:?} twice"))
+                }
                 Some(_) => {}
             }
             for representation in &set.representations {
@@ -840,7 +1039,12 @@ fn stalls(mpd: &Mpd, view: &RepresentationView<'_>) -> Option<String> {
         let facts = segment.facts.as_ref()?;
         let lowest = lowest_start.map_or(balance, |lowest| lowest.min(balance));
         lowest_start = Some(lowest);
-        let samples = || facts.fragments.iter().flat_map(|fragment| fragment.samples());
+        let samples = || {
+            facts
+                .fragments
+                .iter()
+                .flat_map(|fragment| fragment.samples())
+        };
         let payload: u64 = samples().map(|sample| u64::from(sample.size)).sum();
         let overhead = facts.bytes.saturating_sub(payload);
         balance += i128::from(overhead) * 8 * timescale;
@@ -890,7 +1094,10 @@ fn segment_lengths(view: &RepresentationView<'_>) -> Option<String> {
     };
     let count = all_but_last.iter().filter(odd).count();
     (count > 0).then(|| {
-        format!("{count} segments of {} are not 1 to 15 s long", view.representation.id)
+        format!(
+            "{count} segments of {} are not 1 to 15 s long",
+            view.representation.id
+        )
     })
 }
 
@@ -898,14 +1105,22 @@ fn segment_lengths(view: &RepresentationView<'_>) -> Option<String> {
 fn codecs_differ(representation: &Representation, found: &[String]) -> Option<String> {
     let declared = representation.codecs()?;
     let same = |codec: &String| codec.eq_ignore_ascii_case(declared.trim());
-    (!found.iter().all(same))
-        .then(|| format!("codecs {declared:?}, the init segment says {}", found.join(",")))
+    (!found.iter().all(same)).then(|| {
+        format!(
+            "codecs {declared:?}, the init segment says {}",
+            found.join(",")
+        )
+    })
 }
 
 /// D24: MPEG-2 transport streams are not for DASH (DASH-IF Timing).
 fn transport_stream(view: &RepresentationView<'_>) -> Option<String> {
     let declared = view.representation.mime_type() == Some("video/mp2t");
-    let found = view.stream.segments.iter().any(|segment| segment.container == Container::Ts);
+    let found = view
+        .stream
+        .segments
+        .iter()
+        .any(|segment| segment.container == Container::Ts);
     (declared || found).then(|| "segments are MPEG-2 transport streams".into())
 }
 
@@ -916,7 +1131,10 @@ pub(super) fn objects_differ(
     playlists: &BTreeMap<String, Vec<String>>,
 ) -> Vec<String> {
     let mut faults = Vec::new();
-    for view in views.iter().filter(|view| view.stream.medium() != Medium::Other) {
+    for view in views
+        .iter()
+        .filter(|view| view.stream.medium() != Medium::Other)
+    {
         if playlists.values().any(|objects| *objects == view.objects) {
             continue;
         }

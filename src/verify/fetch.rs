@@ -163,7 +163,8 @@ impl Fetch for LocalFetch {
 }
 
 fn too_long(url: &str, size: u64) -> Error {
-    let message = format!("{url} has {size} bytes; a manifest over {MANIFEST_BYTES_MAX} is refused");
+    let message =
+        format!("{url} has {size} bytes; a manifest over {MANIFEST_BYTES_MAX} is refused");
     Error::new(ErrorKind::Exhausted, message)
 }
 
@@ -365,7 +366,10 @@ mod http {
             _ => ErrorKind::Unavailable,
         };
         let code = status.as_u16();
-        Err(Error::new(kind, format!("{url}: the server answered {code}")))
+        Err(Error::new(
+            kind,
+            format!("{url}: the server answered {code}"),
+        ))
     }
 
     fn number(headers: &HeaderMap, name: &str) -> Option<u64> {

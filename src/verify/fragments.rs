@@ -80,7 +80,11 @@ fn segment_structure(segment: &SegmentFacts) -> Vec<String> {
     if segment.fragments.is_empty() {
         faults.push("no moof".into());
     }
-    if segment.fragments.iter().any(|fragment| fragment.mdat.is_none()) {
+    if segment
+        .fragments
+        .iter()
+        .any(|fragment| fragment.mdat.is_none())
+    {
         faults.push("a moof without mdat after it".into());
     }
     for stray in [b"ftyp", b"moov"] {
@@ -163,10 +167,14 @@ fn sync_flags(fragment: &FragmentFacts, video: bool) -> Vec<String> {
     for (index, (sample, units)) in fragment.samples().zip(&fragment.units).enumerate() {
         match idr(units) {
             Some(false) if sample.is_sync() => {
-                faults.push(format!("sample {index} is flagged sync but is no IDR picture"));
+                faults.push(format!(
+                    "sample {index} is flagged sync but is no IDR picture"
+                ));
             }
             Some(true) if !sample.is_sync() => {
-                faults.push(format!("sample {index} is an IDR picture but not flagged sync"));
+                faults.push(format!(
+                    "sample {index} is an IDR picture but not flagged sync"
+                ));
             }
             _ => {}
         }
@@ -213,7 +221,11 @@ fn seconds(ticks: u64, timescale: Timescale) -> Ticks {
 /// C06: with `avc1` all parameter sets are in the init segment, none among the samples (ISO/IEC
 /// 14496-15 5.3.3).
 fn parameter_sets_in_band(fragment: &FragmentFacts) -> Option<String> {
-    let found = fragment.units.iter().flatten().any(|kind| matches!(kind, 7 | 8));
+    let found = fragment
+        .units
+        .iter()
+        .flatten()
+        .any(|kind| matches!(kind, 7 | 8));
     found.then(|| "avc1, but a sample holds a parameter set".into())
 }
 
@@ -259,19 +271,32 @@ fn index_exact(index: &IndexFacts, segment: &SegmentFacts, init: &InitFacts) -> 
     let mut faults = Vec::new();
     let timescale = init.track().and_then(|track| track.timescale);
     if timescale.is_some_and(|ts| ts.get() != index.timescale) {
-        faults.push(format!("sidx timescale {} is not the track's", index.timescale));
+        faults.push(format!(
+            "sidx timescale {} is not the track's",
+            index.timescale
+        ));
     }
     let mut at = index.anchor;
     for (n, reference) in index.references.iter().enumerate() {
         let end = at.saturating_add(u64::from(reference.size));
-        if !reference.to_index && (!reference.starts_with_sap || !matches!(reference.sap_type, 1 | 2)) {
+        if !reference.to_index
+            && (!reference.starts_with_sap || !matches!(reference.sap_type, 1 | 2))
+        {
             faults.push(format!("reference {n} doesn't start with an access point"));
         }
         if end > segment.bytes {
-            faults.push(format!("reference {n} ends at byte {end} of {}", segment.bytes));
+            faults.push(format!(
+                "reference {n} ends at byte {end} of {}",
+                segment.bytes
+            ));
             break;
         }
-        faults.extend(reference_duration(segment, (at, end), n, u64::from(reference.duration)));
+        faults.extend(reference_duration(
+            segment,
+            (at, end),
+            n,
+            u64::from(reference.duration),
+        ));
         at = end;
     }
     faults
@@ -318,9 +343,8 @@ fn judge_continuity(sheet: &mut Sheet, run: &TrackRun<'_>) {
 /// (ISO/IEC 23000-19 7.3.2.2; Apple HLS Authoring 7.1, 7.3).
 fn decode_time_jump(expected: Option<u64>, found: Option<u64>) -> Option<String> {
     let (expected, found) = (expected?, found?);
-    (expected != found).then(|| {
-        format!("tfdt is {found}, but the fragments before it end at {expected}")
-    })
+    (expected != found)
+        .then(|| format!("tfdt is {found}, but the fragments before it end at {expected}"))
 }
 
 /// C13: `mfhd` sequence numbers increase (ISO/IEC 14496-12 8.8.5).
@@ -390,7 +414,6 @@ mod tests {
         };
         FragmentFacts {
             moof_at: 24,
-            moof_bytes: 100,
             mdat: Some((132, 142)),
             trafs: vec![TrafFacts {
                 default_base_is_moof: true,
@@ -405,7 +428,11 @@ mod tests {
     #[test]
     fn samples_must_lie_in_their_own_mdat() {
         assert_eq!(data_placed(&fragment(108, &[4, 6])), Vec::<String>::new());
-        for broken in [fragment(107, &[4, 6]), fragment(109, &[4, 6]), fragment(-25, &[1])] {
+        for broken in [
+            fragment(107, &[4, 6]),
+            fragment(109, &[4, 6]),
+            fragment(-25, &[1]),
+        ] {
             assert_eq!(data_placed(&broken).len(), 1);
         }
     }

@@ -22,7 +22,11 @@ pub(super) fn judge_document(sheet: &mut Sheet, place: &str, playlist: &Playlist
     sheet.judge("H02", place, version_covers(playlist));
     sheet.judge("H03", place, attribute_lists(document));
     for problem in &document.problems {
-        sheet.judge("H03", format!("{place}:{}", problem.line), Some(problem.message.clone()));
+        sheet.judge(
+            "H03",
+            format!("{place}:{}", problem.line),
+            Some(problem.message.clone()),
+        );
     }
 }
 
@@ -42,10 +46,18 @@ pub(super) fn judge(
         sheet.judge("H07", place, declared_drift(stream, frame));
     }
     sheet.judge("H08", place, playlist_ends(playlist));
-    if stream.segments.iter().any(|s| s.container == Container::Fmp4) {
+    if stream
+        .segments
+        .iter()
+        .any(|s| s.container == Container::Fmp4)
+    {
         sheet.judge("H11", place, map_missing(playlist, stream));
     }
-    if playlist.segments.iter().any(|segment| segment.byte_range.is_some()) {
+    if playlist
+        .segments
+        .iter()
+        .any(|segment| segment.byte_range.is_some())
+    {
         sheet.judge("H17", place, byte_ranges(playlist));
     }
     if !playlist.date_ranges.is_empty() {
@@ -64,7 +76,10 @@ fn text_form(document: &Document, utf8: bool) -> Vec<String> {
         faults.push("starts with a byte order mark".into());
     }
     if document.first_line != "#EXTM3U" {
-        faults.push(format!("the first line is {:?}, not #EXTM3U", document.first_line));
+        faults.push(format!(
+            "the first line is {:?}, not #EXTM3U",
+            document.first_line
+        ));
     }
     faults
 }
@@ -90,7 +105,11 @@ fn version_covers(playlist: &Playlist) -> Vec<String> {
 
 fn media_needs(media: &MediaPlaylist) -> BTreeSet<(u64, &'static str)> {
     let mut needs = document_needs(&media.document);
-    if media.segments.iter().any(|segment| segment.duration_is_float()) {
+    if media
+        .segments
+        .iter()
+        .any(|segment| segment.duration_is_float())
+    {
         needs.insert((3, "a fractional EXTINF"));
     }
     if media.document.has("EXT-X-BYTERANGE") {
@@ -149,7 +168,10 @@ fn attribute_lists(document: &Document) -> Vec<String> {
     let mut faults = Vec::new();
     for tag in document.tags() {
         for name in tag.attributes.repeated_names() {
-            faults.push(format!("line {}: {name} stands twice in {}", tag.line, tag.name));
+            faults.push(format!(
+                "line {}: {name} stands twice in {}",
+                tag.line, tag.name
+            ));
         }
     }
     faults
@@ -188,14 +210,21 @@ fn overlong_segments(playlist: &MediaPlaylist, stream: &Stream) -> Vec<String> {
     let timescale = stream.timescale();
     let mut faults = Vec::new();
     for segment in &stream.segments {
-        let samples = segment.facts.as_ref().zip(timescale).map(|(facts, timescale)| {
-            let ticks = i64::try_from(facts.duration()).unwrap_or(i64::MAX);
-            nanos(Ticks::new(ticks, timescale))
-        });
+        let samples = segment
+            .facts
+            .as_ref()
+            .zip(timescale)
+            .map(|(facts, timescale)| {
+                let ticks = i64::try_from(facts.duration()).unwrap_or(i64::MAX);
+                nanos(Ticks::new(ticks, timescale))
+            });
         let longest = samples.unwrap_or(0).max(nanos(segment.declared));
         if longest > limit {
             let (lasts, target) = (seconds(longest), seconds(target));
-            faults.push(format!("{} lasts {lasts} s, target {target} s", segment.place));
+            faults.push(format!(
+                "{} lasts {lasts} s, target {target} s",
+                segment.place
+            ));
         }
     }
     faults
@@ -220,7 +249,10 @@ fn nominal_duration(playlist: &MediaPlaylist) -> Vec<String> {
     let odd = |segment: &&crate::hls::Segment| !nominal.contains(&nanos(segment.duration));
     let count = all_but_last.iter().filter(odd).count();
     if count > 0 {
-        faults.push(format!("{count} of {} segments are not about 6 s", playlist.segments.len()));
+        faults.push(format!(
+            "{count} of {} segments are not about 6 s",
+            playlist.segments.len()
+        ));
     }
     faults
 }
@@ -276,14 +308,18 @@ fn map_missing(playlist: &MediaPlaylist, stream: &Stream) -> Option<String> {
         })
         .map(|(segment, _)| segment.line)
         .next()?;
-    Some(format!("no EXT-X-MAP before the fMP4 segment on line {without}"))
+    Some(format!(
+        "no EXT-X-MAP before the fMP4 segment on line {without}"
+    ))
 }
 
 /// H17: `EXT-X-BYTERANGE` without an offset only follows a sub-range of the same URI (RFC 8216bis
 /// 4.4.4.2). That ranges lie inside their object is judged where they are read.
 fn byte_ranges(playlist: &MediaPlaylist) -> Vec<String> {
     let without_start = |segment: &&crate::hls::Segment| {
-        segment.byte_range.is_some_and(|range| range.offset.is_none())
+        segment
+            .byte_range
+            .is_some_and(|range| range.offset.is_none())
     };
     playlist
         .segments
@@ -310,7 +346,11 @@ fn date_ranges(playlist: &MediaPlaylist) -> Vec<String> {
             }
         }
     }
-    if playlist.segments.iter().all(|s| s.program_date_time.is_none()) {
+    if playlist
+        .segments
+        .iter()
+        .all(|s| s.program_date_time.is_none())
+    {
         faults.push("EXT-X-DATERANGE without EXT-X-PROGRAM-DATE-TIME".into());
     }
     faults
@@ -364,7 +404,9 @@ pub(super) fn peak_bps(segments: &[(u64, i64)], target_seconds: u64) -> u64 {
 
 /// Sizes over durations of all segments, in bits a second, rounded up.
 pub(super) fn average_bps(segments: &[(u64, i64)]) -> u64 {
-    let bytes = segments.iter().fold(0_u64, |sum, (b, _)| sum.saturating_add(*b));
+    let bytes = segments
+        .iter()
+        .fold(0_u64, |sum, (b, _)| sum.saturating_add(*b));
     let lasting = segments
         .iter()
         .fold(0_i64, |sum, (_, d)| sum.saturating_add((*d).max(0)));
@@ -397,7 +439,10 @@ mod tests {
     fn versions_follow_the_features() {
         let text = "#EXTM3U\n#EXT-X-VERSION:5\n#EXT-X-TARGETDURATION:6\n#EXT-X-MAP:URI=\"i.mp4\"\n#EXTINF:6.0,\n1.m4s\n";
         let playlist = crate::hls::read(text).expect("reads");
-        assert_eq!(version_covers(&playlist), ["version 5, but EXT-X-MAP needs 6"]);
+        assert_eq!(
+            version_covers(&playlist),
+            ["version 5, but EXT-X-MAP needs 6"]
+        );
         let playlist = crate::hls::read(&text.replace("N:5", "N:6")).expect("reads");
         assert_eq!(version_covers(&playlist), Vec::<String>::new());
     }

@@ -63,7 +63,10 @@ pub(super) fn judge(sheet: &mut Sheet, view: &MultivariantView<'_>) {
         judge_i_frame_variant(sheet, &view.at(variant.line), variant, *media);
     }
     sheet.judge("H28", place, video_ranges(view));
-    let has_video = view.variants.iter().any(|(variant, media)| shows_video(variant, *media));
+    let has_video = view
+        .variants
+        .iter()
+        .any(|(variant, media)| shows_video(variant, *media));
     if has_video {
         sheet.judge("H30", place, one_bit_rate(view));
         sheet.advise("H30", place, aspect_ratios(view));
@@ -74,7 +77,11 @@ pub(super) fn judge(sheet: &mut Sheet, view: &MultivariantView<'_>) {
     sheet.judge("H33", place, scores(view));
     sheet.advise("H33", place, steering(view));
     judge_renditions(sheet, view);
-    if view.variants.iter().any(|(variant, _)| variant.closed_captions().is_some()) {
+    if view
+        .variants
+        .iter()
+        .any(|(variant, _)| variant.closed_captions().is_some())
+    {
         sheet.judge("H41", place, closed_captions(view));
     }
 }
@@ -104,7 +111,9 @@ fn judge_variant(
         sheet.advise("H38", &place, muxed(&media.stream));
     }
     if variant.audio().is_some() {
-        let missing = audio.is_empty().then(|| "its AUDIO group is nowhere".into());
+        let missing = audio
+            .is_empty()
+            .then(|| "its AUDIO group is nowhere".into());
         sheet.judge("H34", &place, missing);
     }
 }
@@ -141,12 +150,19 @@ fn codecs<'a>(
     }
     let mut faults = Vec::new();
     for codec in found.difference(&declared) {
-        faults.push(format!("CODECS {written:?} lacks {codec} of an init segment"));
+        faults.push(format!(
+            "CODECS {written:?} lacks {codec} of an init segment"
+        ));
     }
     // Text formats come from playlists without an init segment.
     let text = |codec: &str| codec.starts_with("wvtt") || codec.starts_with("stpp");
-    for codec in declared.difference(&found).filter(|codec| complete && !text(codec)) {
-        faults.push(format!("CODECS {written:?} lists {codec}, which no init segment says"));
+    for codec in declared
+        .difference(&found)
+        .filter(|codec| complete && !text(codec))
+    {
+        faults.push(format!(
+            "CODECS {written:?} lists {codec}, which no init segment says"
+        ));
     }
     faults
 }
@@ -249,10 +265,18 @@ fn judge_bandwidth(
         return;
     };
     sheet.judge("H24", place, peak_not_covered(declared, measured.peak_bps));
-    sheet.judge("H26", place, off_by_a_tenth("BANDWIDTH", declared, measured.peak_bps));
+    sheet.judge(
+        "H26",
+        place,
+        off_by_a_tenth("BANDWIDTH", declared, measured.peak_bps),
+    );
     if let Some(average) = variant.average_bandwidth_bps() {
         let name = "AVERAGE-BANDWIDTH";
-        sheet.judge("H26", place, off_by_a_tenth(name, average, measured.average_bps));
+        sheet.judge(
+            "H26",
+            place,
+            off_by_a_tenth(name, average, measured.average_bps),
+        );
     }
     sheet.judge("H27", place, peak_over_average(measured));
 }
@@ -339,7 +363,9 @@ fn video_ranges(view: &MultivariantView<'_>) -> Vec<String> {
         match (variant.video_range(), real) {
             (None, _) if any_hdr => faults.push(format!("line {line}: no VIDEO-RANGE beside HDR")),
             (Some(declared), Some(real)) if declared != real => {
-                faults.push(format!("line {line}: VIDEO-RANGE {declared}, the pictures are {real}"));
+                faults.push(format!(
+                    "line {line}: VIDEO-RANGE {declared}, the pictures are {real}"
+                ));
             }
             _ => {}
         }
@@ -372,7 +398,11 @@ fn one_bit_rate(view: &MultivariantView<'_>) -> Option<String> {
 /// H30, advice: all variants have one aspect ratio (Apple HLS Authoring 1.33); 2% is allowed for
 /// even sizes.
 fn aspect_ratios(view: &MultivariantView<'_>) -> Option<String> {
-    let sizes = || view.variants.iter().filter_map(|(variant, _)| variant.resolution());
+    let sizes = || {
+        view.variants
+            .iter()
+            .filter_map(|(variant, _)| variant.resolution())
+    };
     let (w, h) = sizes().max()?;
     let differs = |(x, y): &(u32, u32)| {
         let (a, b) = (u64::from(*x) * u64::from(h), u64::from(w) * u64::from(*y));
@@ -386,7 +416,10 @@ fn aspect_ratios(view: &MultivariantView<'_>) -> Option<String> {
 /// twice that, if any is.
 fn first_variant(view: &MultivariantView<'_>) -> Option<String> {
     let about = |bps: &u64| (1_000_000..=4_000_000).contains(bps);
-    let mut rates = view.variants.iter().filter_map(|(variant, _)| variant.bandwidth_bps());
+    let mut rates = view
+        .variants
+        .iter()
+        .filter_map(|(variant, _)| variant.bandwidth_bps());
     let first = rates.next()?;
     (!about(&first) && rates.any(|bps| about(&bps)))
         .then(|| format!("the first variant has {first} b/s, another is nearer to 2000 kb/s"))
@@ -394,7 +427,10 @@ fn first_variant(view: &MultivariantView<'_>) -> Option<String> {
 
 /// H31: one variant has at most 192 kb/s, for cellular networks (Apple HLS Authoring 9.21).
 fn no_cellular_variant(view: &MultivariantView<'_>) -> Option<String> {
-    let rates = view.variants.iter().filter_map(|(variant, _)| variant.bandwidth_bps());
+    let rates = view
+        .variants
+        .iter()
+        .filter_map(|(variant, _)| variant.bandwidth_bps());
     let lowest = rates.min()?;
     (lowest > 192_000).then(|| format!("the lowest variant has {lowest} b/s, over 192000"))
 }
@@ -506,7 +542,9 @@ fn group_differences(view: &MultivariantView<'_>) -> Vec<String> {
         let offered: BTreeSet<_> = members.iter().map(|r| (r.name(), r.language())).collect();
         let (other, expected) = first.entry(kind).or_insert((group, offered.clone()));
         if *expected != offered {
-            faults.push(format!("{kind} groups {other:?} and {group:?} offer different renditions"));
+            faults.push(format!(
+                "{kind} groups {other:?} and {group:?} offer different renditions"
+            ));
         }
     }
     faults
@@ -527,7 +565,9 @@ fn channels(view: &MultivariantView<'_>) -> Vec<String> {
                 faults.push(format!("line {line}: no CHANNELS, though counts differ"));
             }
             (Some(declared), Some(real)) if declared != real => {
-                faults.push(format!("line {line}: CHANNELS {declared}, the sound has {real}"));
+                faults.push(format!(
+                    "line {line}: CHANNELS {declared}, the sound has {real}"
+                ));
             }
             _ => {}
         }
@@ -542,18 +582,25 @@ fn real_channels(media: &MediaView) -> Option<u32> {
 /// H37: there is always AAC in stereo (Apple HLS Authoring 2.3); mono counts, where the source has
 /// no more.
 fn no_stereo(view: &MultivariantView<'_>) -> Option<String> {
-    let rows: Vec<_> = view.of_type("AUDIO").filter_map(|(_, media)| media).collect();
+    let rows: Vec<_> = view
+        .of_type("AUDIO")
+        .filter_map(|(_, media)| media)
+        .collect();
     let known = !rows.is_empty() && rows.iter().all(|m| m.stream.codecs().is_some());
     let stereo = |media: &&&MediaView| {
         let codecs = media.stream.codecs().unwrap_or_default();
-        real_channels(media).is_some_and(|n| n <= 2) && codecs.iter().any(|c| c.starts_with("mp4a.40"))
+        real_channels(media).is_some_and(|n| n <= 2)
+            && codecs.iter().any(|c| c.starts_with("mp4a.40"))
     };
     (known && rows.iter().find(stereo).is_none()).then(|| "no stereo AAC rendition".into())
 }
 
 /// H38: one sound track a segment (Apple HLS Authoring 2.17).
 fn sound_tracks(stream: &Stream) -> Option<String> {
-    let count = stream.entries().filter(|entry| entry.sound.is_some()).count();
+    let count = stream
+        .entries()
+        .filter(|entry| entry.sound.is_some())
+        .count();
     (count > 1).then(|| format!("{count} sound tracks in one segment"))
 }
 
@@ -588,7 +635,11 @@ fn judge_audio_length(sheet: &mut Sheet, view: &MultivariantView<'_>) {
     for (rendition, media) in view.of_type("AUDIO") {
         if let Some(media) = media {
             let place = view.at(rendition.line);
-            sheet.judge("H42", place, too_short(media.stream.declared_nanos(), longest));
+            sheet.judge(
+                "H42",
+                place,
+                too_short(media.stream.declared_nanos(), longest),
+            );
         }
     }
 }
@@ -664,12 +715,14 @@ pub(super) fn discontinuities_differ(views: &[&MediaView]) -> Option<String> {
     let near = |a: &i64, b: &i64| a.abs_diff(*b) <= 25_000_000;
     for view in rest {
         let found = instants(view);
-        let same = found.len() == expected.len()
-            && found.iter().zip(&expected).all(|(a, b)| near(a, b));
+        let same =
+            found.len() == expected.len() && found.iter().zip(&expected).all(|(a, b)| near(a, b));
         if !same {
             let (n, m) = (expected.len(), found.len());
             let (a, b) = (&first.place, &view.place);
-            return Some(format!("{n} discontinuities in {a}, {m} in {b}, not all at one time"));
+            return Some(format!(
+                "{n} discontinuities in {a}, {m} in {b}, not all at one time"
+            ));
         }
     }
     None

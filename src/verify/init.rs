@@ -97,7 +97,10 @@ fn track_structure(init: &InitFacts, track: &TrackFacts) -> Vec<String> {
         faults.push(format!("no {missing} box"));
     }
     if track.entries.len() != 1 {
-        faults.push(format!("{} sample entries instead of one", track.entries.len()));
+        faults.push(format!(
+            "{} sample entries instead of one",
+            track.entries.len()
+        ));
     }
     faults
 }
@@ -114,7 +117,10 @@ fn brands(init: &InitFacts) -> Vec<String> {
     let expected: &[&[u8; 4]] = entry.map_or(&[], media_profile_brands);
     if !expected.is_empty() && !expected.iter().any(|brand| has(brand)) {
         let names: Vec<_> = expected.iter().map(|b| FourCc(**b).to_string()).collect();
-        faults.push(format!("ftyp names no media profile brand ({})", names.join(", ")));
+        faults.push(format!(
+            "ftyp names no media profile brand ({})",
+            names.join(", ")
+        ));
     }
     faults
 }
@@ -134,14 +140,19 @@ fn media_profile_brands(entry: &EntryFacts) -> &'static [&'static [u8; 4]] {
 }
 
 fn aac_lc(entry: &EntryFacts) -> bool {
-    entry.codecs.as_ref().is_ok_and(|codecs| codecs == "mp4a.40.2")
+    entry
+        .codecs
+        .as_ref()
+        .is_ok_and(|codecs| codecs == "mp4a.40.2")
 }
 
 /// ISO/IEC 23000-19 table A.1: SD to level 3.1 (864x576), HD to 4.0 (1920x1080), HDHF to 4.2; all
 /// progressive, in video range, of BT.709 (or unsaid) colour. SD with BT.601 has a brand too, but
 /// none is asked for here.
 fn avc_profile_brands(picture: &PictureFacts) -> &'static [&'static [u8; 4]] {
-    let usual_colour = picture.colour.is_none_or(|c| c.iter().all(|v| matches!(v, 1 | 2)));
+    let usual_colour = picture
+        .colour
+        .is_none_or(|c| c.iter().all(|v| matches!(v, 1 | 2)));
     let usual_profile = picture
         .avc
         .as_ref()
@@ -193,13 +204,20 @@ fn track_defaults(track: &TrackFacts) -> Vec<String> {
     if track.matrix != IDENTITY {
         faults.push("tkhd matrix is not the identity".into());
     }
-    let volume = if track.handler == Some(FourCc(*b"soun")) { 0x0100 } else { 0 };
+    let volume = if track.handler == Some(FourCc(*b"soun")) {
+        0x0100
+    } else {
+        0
+    };
     if track.volume != volume {
         let found = track.volume;
         faults.push(format!("tkhd volume is {found:#06x}, not {volume:#06x}"));
     }
     if track.media_duration != 0 {
-        faults.push(format!("tkhd or mdhd duration is {}, not 0", track.media_duration));
+        faults.push(format!(
+            "tkhd or mdhd duration is {}, not 0",
+            track.media_duration
+        ));
     }
     faults
 }
@@ -211,7 +229,11 @@ fn decodable_alone(track: &TrackFacts) -> Option<String> {
     if entry.kind.0 != *b"avc1" {
         return None;
     }
-    match entry.picture.as_ref().and_then(|picture| picture.avc.as_ref()) {
+    match entry
+        .picture
+        .as_ref()
+        .and_then(|picture| picture.avc.as_ref())
+    {
         None => Some("avc1 without avcC".into()),
         Some(avc) if avc.sps_count == 0 => Some("avc1, but avcC holds no SPS".into()),
         Some(avc) if avc.pps_count == 0 => Some("avc1, but avcC holds no PPS".into()),
@@ -230,7 +252,10 @@ fn media_skip_only(track: &TrackFacts) -> Option<String> {
         return Some("an empty edit delays the track".into());
     }
     if edit.segment_duration != 0 {
-        return Some(format!("the edit ends after {} ticks", edit.segment_duration));
+        return Some(format!(
+            "the edit ends after {} ticks",
+            edit.segment_duration
+        ));
     }
     (edit.rate != RATE_ONE).then(|| format!("the edit's rate is {:#010x}", edit.rate))
 }
@@ -248,7 +273,9 @@ pub(super) fn codec_limits(codecs: &str) -> Option<String> {
     match parts.next()? {
         "avc1" | "avc3" => {
             let digits = parts.next().unwrap_or_default();
-            let number = u32::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 6);
+            let number = u32::from_str_radix(digits, 16)
+                .ok()
+                .filter(|_| digits.len() == 6);
             let Some([_, profile, _, level]) = number.map(u32::to_be_bytes) else {
                 return Some(format!("{codecs} is no H.264 codec string"));
             };
@@ -305,7 +332,10 @@ fn upright(track: &TrackFacts, picture: &PictureFacts) -> Vec<String> {
 /// C08: colour stands in the sample entry: must for HEVC, should for all video (ISO/IEC 23000-19
 /// 7.3.2.4).
 fn colour_missing(picture: &PictureFacts) -> Option<String> {
-    picture.colour.is_none().then(|| "no colr box of type nclx".into())
+    picture
+        .colour
+        .is_none()
+        .then(|| "no colr box of type nclx".into())
 }
 
 /// C08: and so does the shape of pixels.
@@ -318,7 +348,10 @@ fn shape_missing(picture: &PictureFacts) -> Option<String> {
 fn avc_record(avc: &AvcFacts) -> Vec<String> {
     let mut faults = Vec::new();
     if avc.sps_count == 0 || avc.pps_count == 0 {
-        faults.push(format!("avcC holds {} SPS and {} PPS", avc.sps_count, avc.pps_count));
+        faults.push(format!(
+            "avcC holds {} SPS and {} PPS",
+            avc.sps_count, avc.pps_count
+        ));
     }
     match avc.sps {
         Some(sps) if sps != avc.record => faults.push(format!(
@@ -363,10 +396,22 @@ mod tests {
 
     #[test]
     fn codec_limits_are_apples() {
-        for good in ["avc1.640034", "avc1.42C01E", "hvc1.2.4.H153.B0", "av01.0.08M.08", "mp4a.40.2"] {
+        for good in [
+            "avc1.640034",
+            "avc1.42C01E",
+            "hvc1.2.4.H153.B0",
+            "av01.0.08M.08",
+            "mp4a.40.2",
+        ] {
             assert_eq!(codec_limits(good), None, "{good}");
         }
-        for bad in ["avc1.640035", "avc1.6E0028", "avc1.6400", "hvc1.2.4.H156.B0", "vp09.00.10.08"] {
+        for bad in [
+            "avc1.640035",
+            "avc1.6E0028",
+            "avc1.6400",
+            "hvc1.2.4.H156.B0",
+            "vp09.00.10.08",
+        ] {
             assert!(codec_limits(bad).is_some(), "{bad}");
         }
     }

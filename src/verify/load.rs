@@ -78,8 +78,17 @@ impl<'a> Loader<'a> {
         };
         let place = self.shown(url);
         let redirected = self.fetch.redirects(url);
-        sheet.judge("H19", &place, redirected.then(|| "answers a redirect".into()));
-        let essence = found.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        sheet.judge(
+            "H19",
+            &place,
+            redirected.then(|| "answers a redirect".into()),
+        );
+        let essence = found
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         let wrong = !types.contains(&essence.as_str());
         let fault = wrong.then(|| format!("served as {essence}, not {}", types.join(" or ")));
         sheet.judge("H21", &place, fault);
@@ -99,7 +108,10 @@ impl<'a> Loader<'a> {
             init: None,
             segments: Vec::new(),
         };
-        let map = playlist.segments.iter().find_map(|segment| playlist.map_of(segment));
+        let map = playlist
+            .segments
+            .iter()
+            .find_map(|segment| playlist.map_of(segment));
         if let Some(map) = map.or(playlist.maps.first()) {
             let at = format!("{place}:{}", map.line);
             let range = map.byte_range.and_then(part_of);
@@ -109,7 +121,9 @@ impl<'a> Loader<'a> {
             }
         }
         if playlist.maps.len() > 1 {
-            sheet.note(format!("{place}: only the first of several EXT-X-MAP is looked at"));
+            sheet.note(format!(
+                "{place}: only the first of several EXT-X-MAP is looked at"
+            ));
         }
         self.truncation(sheet, &place, playlist.segments.len());
         for (index, segment) in playlist.segments.iter().take(SEGMENTS_MAX).enumerate() {
@@ -164,9 +178,9 @@ impl<'a> Loader<'a> {
         };
         let locate = |url: &str| Self::resolve(base, &representation.locate(url));
         match representation.initialization() {
-            Some(Ok((url, range))) => match locate(&url) {
+            Some(Ok(object)) => match locate(&object.url) {
                 Ok(url) => {
-                    let part = (url.into(), range.and_then(inclusive));
+                    let part = (url.into(), object.range.and_then(inclusive));
                     self.open_init(sheet, "D04", &place, part, &mut stream);
                 }
                 Err(error) => sheet.judge("D06", &place, Some(error.to_string())),
@@ -176,7 +190,9 @@ impl<'a> Loader<'a> {
         }
         if let Addressing::Base(segment_base) = &representation.addressing {
             let times = match locate("") {
-                Ok(url) => self.indexed_segments(sheet, &place, url.into(), segment_base, &mut stream),
+                Ok(url) => {
+                    self.indexed_segments(sheet, &place, url.into(), segment_base, &mut stream)
+                }
                 Err(_) => Vec::new(),
             };
             return (stream, times);
@@ -237,7 +253,8 @@ impl<'a> Loader<'a> {
         }
         let size = self.size(&url);
         let short = size.is_ok_and(|size| size != at);
-        let fault = short.then(|| format!("the index's references end at byte {at}, not at the file's end"));
+        let fault = short
+            .then(|| format!("the index's references end at byte {at}, not at the file's end"));
         sheet.judge("C11", place, fault);
         times
     }
@@ -269,7 +286,9 @@ impl<'a> Loader<'a> {
 
     fn truncation(&self, sheet: &mut Sheet, place: &str, count: usize) {
         if count >= SEGMENTS_MAX {
-            sheet.note(format!("{place}: only the first {SEGMENTS_MAX} segments are looked at"));
+            sheet.note(format!(
+                "{place}: only the first {SEGMENTS_MAX} segments are looked at"
+            ));
         }
     }
 
@@ -294,7 +313,10 @@ impl<'a> Loader<'a> {
         let read = match self.inits.get(&part) {
             Some(read) => read.clone(),
             None => {
-                let read = self.read_init(&part).map(Rc::new).map_err(|e| e.to_string());
+                let read = self
+                    .read_init(&part)
+                    .map(Rc::new)
+                    .map_err(|e| e.to_string());
                 self.inits.insert(part, read.clone());
                 read
             }
@@ -412,7 +434,8 @@ impl SegmentBytes for FetchedPart<'_> {
 
     fn read(&self, start: u64, len: u64) -> Result<Vec<u8>> {
         let len = len.min(self.len.saturating_sub(start));
-        self.fetch.range(self.url, self.start.saturating_add(start), len)
+        self.fetch
+            .range(self.url, self.start.saturating_add(start), len)
     }
 }
 

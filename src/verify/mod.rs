@@ -10,7 +10,6 @@
 //! samples.
 
 mod across;
-mod cursor;
 mod dash;
 mod decoder_buffer;
 mod facts;
@@ -59,14 +58,18 @@ pub fn verify_target(target: &str) -> Result<Report> {
         return verify_url(target);
     }
     let path = Path::new(target);
-    let metadata = std::fs::metadata(path).map_err(|e| Error::io(format!("opening {target}"), e))?;
+    let metadata =
+        std::fs::metadata(path).map_err(|e| Error::io(format!("opening {target}"), e))?;
     if metadata.is_dir() {
         return verify(&LocalFetch::new(path)?, None);
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| Error::invalid(format!("{target} is not named in UTF-8")))?;
-    verify(&LocalFetch::new(folder.unwrap_or(Path::new(".")))?, Some(&escaped(name)))
+    verify(
+        &LocalFetch::new(folder.unwrap_or(Path::new(".")))?,
+        Some(&escaped(name)),
+    )
 }
 
 /// A file name as a relative URL.
@@ -86,7 +89,8 @@ fn escaped(name: &str) -> String {
 
 #[cfg(feature = "aws")]
 fn verify_url(target: &str) -> Result<Report> {
-    let url = Url::parse(target).map_err(|e| Error::invalid(format!("{target}: not a URL")).with_source(e))?;
+    let url = Url::parse(target)
+        .map_err(|e| Error::invalid(format!("{target}: not a URL")).with_source(e))?;
     let is_file = is_playlist(url.path()) || is_mpd(url.path());
     if is_file {
         return verify(&HttpFetch::new(target)?, Some(target));
@@ -139,8 +143,20 @@ pub fn verify(fetch: &dyn Fetch, entry: Option<&str>) -> Result<Report> {
 }
 
 /// Names under which packagers put their entry points, ours first.
-const HLS_NAMES: &[&str] = &[HLS_NAME, "master.m3u8", "main.m3u8", "manifest.m3u8", "playlist.m3u8"];
-const MPD_NAMES: &[&str] = &[MPD_NAME, "stream.mpd", "dash.mpd", "index.mpd", "master.mpd"];
+const HLS_NAMES: &[&str] = &[
+    HLS_NAME,
+    "master.m3u8",
+    "main.m3u8",
+    "manifest.m3u8",
+    "playlist.m3u8",
+];
+const MPD_NAMES: &[&str] = &[
+    MPD_NAME,
+    "stream.mpd",
+    "dash.mpd",
+    "index.mpd",
+    "master.mpd",
+];
 
 fn find_entries(fetch: &dyn Fetch) -> Result<Vec<String>> {
     let names = fetch.names();
@@ -170,7 +186,10 @@ fn find_entries(fetch: &dyn Fetch) -> Result<Vec<String>> {
 
 fn ambiguous(what: &str, names: &[&String]) -> Error {
     let names: Vec<_> = names.iter().take(8).map(|name| name.as_str()).collect();
-    Error::invalid(format!("several {what} there ({}); name one directly", names.join(", ")))
+    Error::invalid(format!(
+        "several {what} there ({}); name one directly",
+        names.join(", ")
+    ))
 }
 
 /// The one multivariant playlist among `names`, or else the one playlist.
@@ -196,7 +215,9 @@ fn read_record(fetch: &dyn Fetch, sheet: &mut Sheet) -> Option<Presentation> {
     match serde_json::from_slice(&bytes) {
         Ok(record) => Some(record),
         Err(error) => {
-            sheet.note(format!("{RECORD_NAME} can't be read, so nothing is waived: {error}"));
+            sheet.note(format!(
+                "{RECORD_NAME} can't be read, so nothing is waived: {error}"
+            ));
             None
         }
     }
@@ -218,9 +239,16 @@ struct FoundMpd {
     streams: Vec<(Stream, Vec<(u64, u64)>)>,
 }
 
-fn read_entry(loader: &mut Loader<'_>, sheet: &mut Sheet, url: &Url, found: &mut Found) -> Result<()> {
+fn read_entry(
+    loader: &mut Loader<'_>,
+    sheet: &mut Sheet,
+    url: &Url,
+    found: &mut Found,
+) -> Result<()> {
     let bytes = loader.fetch.all(url.as_str())?;
-    if is_mpd(url.path()) || (!is_playlist(url.path()) && bytes.trim_ascii_start().starts_with(b"<")) {
+    if is_mpd(url.path())
+        || (!is_playlist(url.path()) && bytes.trim_ascii_start().starts_with(b"<"))
+    {
         let read = read_mpd(loader, sheet, url, &bytes)?;
         found.mpds.push(read);
         return Ok(());
@@ -251,7 +279,8 @@ fn read_playlist(
     let place = loader.shown(url.as_str());
     loader.judge_serving(sheet, url.as_str(), PLAYLIST_TYPES);
     let utf8 = std::str::from_utf8(bytes).is_ok();
-    let playlist = crate::hls::read(&String::from_utf8_lossy(bytes)).map_err(|e| e.context(&place))?;
+    let playlist =
+        crate::hls::read(&String::from_utf8_lossy(bytes)).map_err(|e| e.context(&place))?;
     hls_media::judge_document(sheet, &place, &playlist, utf8);
     Ok(playlist)
 }
@@ -281,7 +310,10 @@ fn read_children(
     multivariant: &MultivariantPlaylist,
     found: &mut Found,
 ) {
-    let variants = multivariant.variants.iter().chain(&multivariant.i_frame_variants);
+    let variants = multivariant
+        .variants
+        .iter()
+        .chain(&multivariant.i_frame_variants);
     let of_variants = variants.map(|variant| (variant.line, variant.uri.as_str()));
     let renditions = multivariant.renditions.iter();
     let of_renditions = renditions.filter_map(|r| Some((r.line, r.uri()?)));
@@ -322,10 +354,16 @@ fn read_child(
     }
 }
 
-fn read_mpd(loader: &mut Loader<'_>, sheet: &mut Sheet, url: &Url, bytes: &[u8]) -> Result<FoundMpd> {
+fn read_mpd(
+    loader: &mut Loader<'_>,
+    sheet: &mut Sheet,
+    url: &Url,
+    bytes: &[u8],
+) -> Result<FoundMpd> {
     let place = loader.shown(url.as_str());
     loader.judge_serving(sheet, url.as_str(), MPD_TYPES);
-    let text = std::str::from_utf8(bytes).map_err(|e| Error::invalid(format!("{place}: not UTF-8")).with_source(e))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| Error::invalid(format!("{place}: not UTF-8")).with_source(e))?;
     let mpd = crate::dash::read(text).map_err(|e| e.context(&place))?;
     let streams = mpd
         .representations()
@@ -340,9 +378,10 @@ fn read_mpd(loader: &mut Loader<'_>, sheet: &mut Sheet, url: &Url, bytes: &[u8])
 }
 
 fn judge_all(sheet: &mut Sheet, found: &Found, record: Option<&Presentation>) {
-    let multivariant = found.multivariant.as_ref().map(|(place, url, playlist)| {
-        link_multivariant(place, url, playlist, &found.media)
-    });
+    let multivariant = found
+        .multivariant
+        .as_ref()
+        .map(|(place, url, playlist)| link_multivariant(place, url, playlist, &found.media));
     judge_hls(sheet, found, multivariant.as_ref());
     let mpds: Vec<MpdView<'_>> = found.mpds.iter().map(link_mpd).collect();
     for view in &mpds {
@@ -353,7 +392,9 @@ fn judge_all(sheet: &mut Sheet, found: &Found, record: Option<&Presentation>) {
         }
     }
     let of_hls = found.media.values().map(|view| &view.stream);
-    let of_dash = mpds.iter().flat_map(|view| view.representations.iter().map(|r| &r.stream));
+    let of_dash = mpds
+        .iter()
+        .flat_map(|view| view.representations.iter().map(|r| &r.stream));
     let streams = across::distinct(of_hls.chain(of_dash));
     judge_streams(sheet, &streams, record);
 }
@@ -366,7 +407,9 @@ fn link_multivariant<'a>(
 ) -> MultivariantView<'a> {
     let view = |uri: &str| media.get(Loader::resolve(base, uri).ok()?.as_str());
     let variants = |all: &'a [crate::hls::Variant]| {
-        all.iter().map(|variant| (variant, view(&variant.uri))).collect()
+        all.iter()
+            .map(|variant| (variant, view(&variant.uri)))
+            .collect()
     };
     let renditions = playlist.renditions.iter();
     MultivariantView {
@@ -383,14 +426,16 @@ fn link_multivariant<'a>(
 fn link_mpd(found: &FoundMpd) -> MpdView<'_> {
     let rows = found.mpd.representations().zip(&found.streams);
     let representations = rows
-        .map(|((period, set, representation), (stream, times))| RepresentationView {
-            period,
-            set,
-            representation,
-            objects: objects(stream),
-            stream: stream.clone(),
-            times: times.clone(),
-        })
+        .map(
+            |((period, set, representation), (stream, times))| RepresentationView {
+                period,
+                set,
+                representation,
+                objects: objects(stream),
+                stream: stream.clone(),
+                times: times.clone(),
+            },
+        )
         .collect();
     MpdView {
         place: &found.place,
@@ -407,10 +452,21 @@ fn objects(stream: &Stream) -> Vec<String> {
 }
 
 fn judge_hls(sheet: &mut Sheet, found: &Found, multivariant: Option<&MultivariantView<'_>>) {
-    let videos = || found.media.values().filter(|v| v.stream.medium() == Medium::Video);
+    let videos = || {
+        found
+            .media
+            .values()
+            .filter(|v| v.stream.medium() == Medium::Video)
+    };
     let video_frame = videos().find_map(|view| view.stream.frame_nanos());
     for view in found.media.values() {
-        hls_media::judge(sheet, &view.place, &view.playlist, &view.stream, video_frame);
+        hls_media::judge(
+            sheet,
+            &view.place,
+            &view.playlist,
+            &view.stream,
+            video_frame,
+        );
     }
     let rows: Vec<_> = found
         .media
@@ -431,8 +487,16 @@ fn judge_hls(sheet: &mut Sheet, found: &Found, multivariant: Option<&Multivarian
         .collect();
     if plays.len() > 1 {
         hls_multivariant::equal_lengths(sheet, place, &plays);
-        sheet.judge("H10", place, hls_multivariant::target_durations_differ(&plays));
-        sheet.judge("H12", place, hls_multivariant::discontinuities_differ(&plays));
+        sheet.judge(
+            "H10",
+            place,
+            hls_multivariant::target_durations_differ(&plays),
+        );
+        sheet.judge(
+            "H12",
+            place,
+            hls_multivariant::discontinuities_differ(&plays),
+        );
     }
     judge_hls_alignment(sheet, multivariant);
 }
@@ -442,13 +506,18 @@ fn judge_hls_alignment(sheet: &mut Sheet, multivariant: &MultivariantView<'_>) {
     let place = multivariant.place;
     let media = || {
         let variants = multivariant.variants.iter().filter_map(|(_, media)| *media);
-        let renditions = multivariant.renditions.iter().filter_map(|(_, media)| *media);
+        let renditions = multivariant
+            .renditions
+            .iter()
+            .filter_map(|(_, media)| *media);
         variants.chain(renditions).map(|media| &media.stream)
     };
     let distinct = across::distinct(media());
     let of = |medium| {
         let streams = distinct.iter().copied();
-        streams.filter(move |stream| stream.medium() == medium).collect::<Vec<_>>()
+        streams
+            .filter(move |stream| stream.medium() == medium)
+            .collect::<Vec<_>>()
     };
     let (videos, audios) = (of(Medium::Video), of(Medium::Audio));
     across::judge_switching_set(sheet, place, &videos, true);
@@ -491,9 +560,13 @@ fn judge_streams(sheet: &mut Sheet, streams: &[&Stream], record: Option<&Present
                 Container::Ts => "MPEG-2 transport stream",
                 _ => "packed audio",
             };
-            sheet.note(format!("{}: {kind} segments; the CMAF rules don't apply", stream.place));
+            sheet.note(format!(
+                "{}: {kind} segments; the CMAF rules don't apply",
+                stream.place
+            ));
         }
-        let (Some(init), Some(place)) = (stream.init.as_deref(), stream.init_place.as_deref()) else {
+        let (Some(init), Some(place)) = (stream.init.as_deref(), stream.init_place.as_deref())
+        else {
             continue;
         };
         if inits.insert(place) {
@@ -503,7 +576,9 @@ fn judge_streams(sheet: &mut Sheet, streams: &[&Stream], record: Option<&Present
         let run = TrackRun {
             place: &stream.place,
             init,
-            segments: segments.map(|s| (s.place.as_str(), s.facts.as_deref())).collect(),
+            segments: segments
+                .map(|s| (s.place.as_str(), s.facts.as_deref()))
+                .collect(),
         };
         fragments::judge(sheet, &run);
         if stream.medium() == Medium::Video {
@@ -514,8 +589,13 @@ fn judge_streams(sheet: &mut Sheet, streams: &[&Stream], record: Option<&Present
 }
 
 fn judge_sound(sheet: &mut Sheet, streams: &[&Stream], record: Option<&Presentation>) {
-    let video = streams.iter().find(|stream| stream.medium() == Medium::Video);
-    for audio in streams.iter().filter(|stream| stream.medium() == Medium::Audio) {
+    let video = streams
+        .iter()
+        .find(|stream| stream.medium() == Medium::Video);
+    for audio in streams
+        .iter()
+        .filter(|stream| stream.medium() == Medium::Audio)
+    {
         across::judge_priming(sheet, audio, record);
         if let Some(video) = video {
             sheet.judge("A08", &audio.place, across::starts_apart(video, audio));

@@ -340,7 +340,10 @@ mod tests {
     fn json_names_status_and_findings() {
         let json = serde_json::to_value(report(&[])).expect("serialises");
         let row = &json["rules"][3];
-        assert_eq!((&row["id"], &row["status"]), (&"H04".into(), &"failed".into()));
+        assert_eq!(
+            (&row["id"], &row["status"]),
+            (&"H04".into(), &"failed".into())
+        );
         assert_eq!(row["findings"][0]["place"], "a.m3u8");
     }
 }

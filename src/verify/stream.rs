@@ -79,7 +79,11 @@ impl Stream {
     /// Video if any of its tracks is.
     pub(super) fn medium(&self) -> Medium {
         let tracks = self.init.as_ref().map_or(&[][..], |init| &init.tracks);
-        let has = |kind: &[u8; 4]| tracks.iter().any(|track| track.handler == Some(FourCc(*kind)));
+        let has = |kind: &[u8; 4]| {
+            tracks
+                .iter()
+                .any(|track| track.handler == Some(FourCc(*kind)))
+        };
         match () {
             () if has(b"vide") => Medium::Video,
             () if has(b"soun") => Medium::Audio,
@@ -133,7 +137,10 @@ impl Stream {
     pub(super) fn frame_nanos(&self) -> Option<i64> {
         let timescale = self.timescale()?;
         let first = self.segments.iter().find_map(|s| s.facts.as_ref())?;
-        let durations = first.fragments.iter().flat_map(|fragment| fragment.samples());
+        let durations = first
+            .fragments
+            .iter()
+            .flat_map(|fragment| fragment.samples());
         let longest = durations.map(|sample| sample.duration).max()?;
         Some(nanos(Ticks::new(i64::from(longest), timescale)))
     }
@@ -146,14 +153,22 @@ impl Stream {
 
     /// The codecs of all its sample entries; `None` when one is unknown.
     pub(super) fn codecs(&self) -> Option<Vec<String>> {
-        let all: Option<Vec<_>> = self.entries().map(|entry| entry.codecs.clone().ok()).collect();
+        let all: Option<Vec<_>> = self
+            .entries()
+            .map(|entry| entry.codecs.clone().ok())
+            .collect();
         all.filter(|codecs| !codecs.is_empty())
     }
 }
 
 /// A time in whole nanoseconds: what all comparisons between timescales are made in.
 pub(super) fn nanos(time: Ticks) -> i64 {
-    rescale(time.count, time.timescale, Timescale::NANOS, Rounding::Nearest)
+    rescale(
+        time.count,
+        time.timescale,
+        Timescale::NANOS,
+        Rounding::Nearest,
+    )
 }
 
 /// Nanoseconds as seconds for a message.

@@ -20,7 +20,8 @@ use crate::time::{FrameRate, Ticks, Timescale};
 const AVCC_360: &str = "0164001effe1001e6764001eacd940a02ff97016a02020280000030008000003019078b16cb001000468ef8fcbfdf8f800";
 const AVCC_180: &str = "0164001effe1001c6764001eacd941419f9f016a020202800000030080000019078b16cb01000468ef8fcbfdf8f800";
 /// The same of an interlaced stream.
-const AVCC_INTERLACED: &str = "0164001effe1001a6764001eacd940a063f3e022000003000200000300643e28532c01000468fe8fcbfdf8f800";
+const AVCC_INTERLACED: &str =
+    "0164001effe1001a6764001eacd940a063f3e022000003000200000300643e28532c01000468fe8fcbfdf8f800";
 
 /// Objects by their address below the root.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -205,7 +206,9 @@ fn write_video(files: &mut Files, recipe: &Recipe, index: usize) -> VideoTrack {
     let duration = recipe.timescales[index] / 25;
     let bytes = recipe.frame_bytes[index];
     let cuts = recipe.cuts[index].iter();
-    let runs: Vec<_> = cuts.map(|frames| video_samples(*frames, duration, bytes)).collect();
+    let runs: Vec<_> = cuts
+        .map(|frames| video_samples(*frames, duration, bytes))
+        .collect();
     let id = ["v360", "v180"][index];
     VideoTrack {
         common: write_track(files, id, &init, FragmentKind::Video, &runs),
@@ -312,7 +315,10 @@ fn edit_all(files: &mut Files, name: &str, from: &str, to: &str) {
 fn edit_number(files: &mut Files, name: &str, before: &str, new: impl Fn(u64) -> u64) {
     let text = String::from_utf8(files[name].clone()).expect("text");
     let at = text.find(before).expect("there") + before.len();
-    let digits: String = text[at..].chars().take_while(char::is_ascii_digit).collect();
+    let digits: String = text[at..]
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
     let value = new(digits.parse().expect("a number"));
     let changed = format!("{}{value}{}", &text[..at], &text[at + digits.len()..]);
     files.insert(name.into(), changed.into());
@@ -376,7 +382,10 @@ fn a_good_presentation_passes() {
         .map(|rule| rule.id)
         .collect();
     // Its first frames are larger than the others (C15), and its sound ends on its own frame.
-    assert!(warned.iter().all(|id| matches!(*id, "C15" | "H30")), "{report}");
+    assert!(
+        warned.iter().all(|id| matches!(*id, "C15" | "H30")),
+        "{report}"
+    );
     assert!(report.count(Status::Ok) > 60, "{report}");
 }
 
@@ -414,7 +423,9 @@ fn h01_first_line() {
 
 #[test]
 fn h01_not_utf8() {
-    breaks("H01", |f| f.get_mut(V360).expect("there").extend(b"# \xff\n"));
+    breaks("H01", |f| {
+        f.get_mut(V360).expect("there").extend(b"# \xff\n")
+    });
 }
 
 #[test]
@@ -424,12 +435,21 @@ fn h02_version_too_low() {
 
 #[test]
 fn h02_version_twice() {
-    breaks("H02", |f| edit(f, V360, "#EXT-X-VERSION:6\n", "#EXT-X-VERSION:6\n#EXT-X-VERSION:6\n"));
+    breaks("H02", |f| {
+        edit(
+            f,
+            V360,
+            "#EXT-X-VERSION:6\n",
+            "#EXT-X-VERSION:6\n#EXT-X-VERSION:6\n",
+        )
+    });
 }
 
 #[test]
 fn h03_attribute_twice() {
-    breaks("H03", |f| edit(f, TOP, "BANDWIDTH=", "BANDWIDTH=1,BANDWIDTH="));
+    breaks("H03", |f| {
+        edit(f, TOP, "BANDWIDTH=", "BANDWIDTH=1,BANDWIDTH=")
+    });
 }
 
 #[test]
@@ -484,12 +504,16 @@ fn h10_unlike_target_durations() {
 
 #[test]
 fn h11_missing_map() {
-    breaks("H11", |f| edit(f, V360, "#EXT-X-MAP:URI=\"init.mp4\"\n", ""));
+    breaks("H11", |f| {
+        edit(f, V360, "#EXT-X-MAP:URI=\"init.mp4\"\n", "")
+    });
 }
 
 #[test]
 fn h12_discontinuity_in_one_playlist() {
-    breaks("H12", |f| edit(f, V180, "2.m4s", "2.m4s\n#EXT-X-DISCONTINUITY"));
+    breaks("H12", |f| {
+        edit(f, V180, "2.m4s", "2.m4s\n#EXT-X-DISCONTINUITY")
+    });
 }
 
 #[test]
@@ -541,18 +565,27 @@ fn h16_independent_segments_nowhere() {
 
 #[test]
 fn h17_range_past_the_end() {
-    breaks("H17", |f| edit(f, V360, "1.m4s", "#EXT-X-BYTERANGE:99999999@0\n1.m4s"));
+    breaks("H17", |f| {
+        edit(f, V360, "1.m4s", "#EXT-X-BYTERANGE:99999999@0\n1.m4s")
+    });
 }
 
 #[test]
 fn h17_range_without_start() {
-    breaks("H17", |f| edit(f, V360, "2.m4s", "#EXT-X-BYTERANGE:1000\n2.m4s"));
+    breaks("H17", |f| {
+        edit(f, V360, "2.m4s", "#EXT-X-BYTERANGE:1000\n2.m4s")
+    });
 }
 
 #[test]
 fn h20_date_range_without_id() {
     breaks("H20", |f| {
-        edit(f, V360, "#EXTINF", "#EXT-X-DATERANGE:START-DATE=\"2024-01-01T00:00:00Z\"\n#EXTINF");
+        edit(
+            f,
+            V360,
+            "#EXTINF",
+            "#EXT-X-DATERANGE:START-DATE=\"2024-01-01T00:00:00Z\"\n#EXTINF",
+        );
     });
 }
 
@@ -600,7 +633,9 @@ fn h22_audio_codec_left_out() {
 
 #[test]
 fn h23_wrong_resolution() {
-    breaks("H23", |f| edit(f, TOP, "RESOLUTION=640x360", "RESOLUTION=1280x720"));
+    breaks("H23", |f| {
+        edit(f, TOP, "RESOLUTION=640x360", "RESOLUTION=1280x720")
+    });
 }
 
 #[test]
@@ -610,7 +645,9 @@ fn h23_frame_rate_missing() {
 
 #[test]
 fn h23_frame_rate_wrong() {
-    breaks("H23", |f| edit(f, TOP, "FRAME-RATE=25.000", "FRAME-RATE=29.970"));
+    breaks("H23", |f| {
+        edit(f, TOP, "FRAME-RATE=25.000", "FRAME-RATE=29.970")
+    });
 }
 
 #[test]
@@ -627,12 +664,16 @@ fn h26_bandwidth_too_high() {
 
 #[test]
 fn h26_average_wrong() {
-    breaks("H26", |f| edit_number(f, TOP, "AVERAGE-BANDWIDTH=", |n| n * 2));
+    breaks("H26", |f| {
+        edit_number(f, TOP, "AVERAGE-BANDWIDTH=", |n| n * 2)
+    });
 }
 
 #[test]
 fn h25_average_missing() {
-    breaks("H25", |f| edit_all(f, TOP, "AVERAGE-BANDWIDTH=", "X-AVERAGE="));
+    breaks("H25", |f| {
+        edit_all(f, TOP, "AVERAGE-BANDWIDTH=", "X-AVERAGE=")
+    });
 }
 
 #[test]
@@ -668,18 +709,24 @@ fn h32_audio_only_variant() {
 
 #[test]
 fn h33_score_on_one_variant() {
-    breaks("H33", |f| edit(f, TOP, "INF:BANDWIDTH=", "INF:SCORE=1.0,BANDWIDTH="));
+    breaks("H33", |f| {
+        edit(f, TOP, "INF:BANDWIDTH=", "INF:SCORE=1.0,BANDWIDTH=")
+    });
 }
 
 fn second_rendition(f: &mut Files, attributes: &str) {
-    let line = format!("#EXT-X-MEDIA:TYPE=AUDIO,{attributes},URI=\"a-en/index.m3u8\"\n#EXT-X-MEDIA");
+    let line =
+        format!("#EXT-X-MEDIA:TYPE=AUDIO,{attributes},URI=\"a-en/index.m3u8\"\n#EXT-X-MEDIA");
     edit(f, TOP, "#EXT-X-MEDIA", &line);
 }
 
 #[test]
 fn h34_two_defaults() {
     breaks("H34", |f| {
-        second_rendition(f, "GROUP-ID=\"a\",NAME=\"B\",LANGUAGE=\"en\",DEFAULT=YES,AUTOSELECT=YES");
+        second_rendition(
+            f,
+            "GROUP-ID=\"a\",NAME=\"B\",LANGUAGE=\"en\",DEFAULT=YES,AUTOSELECT=YES",
+        );
     });
 }
 
@@ -697,12 +744,16 @@ fn h34_default_without_autoselect() {
 
 #[test]
 fn h34_group_that_is_nowhere() {
-    breaks("H34", |f| edit_all(f, TOP, "GROUP-ID=\"a\"", "GROUP-ID=\"b\""));
+    breaks("H34", |f| {
+        edit_all(f, TOP, "GROUP-ID=\"a\"", "GROUP-ID=\"b\"")
+    });
 }
 
 #[test]
 fn h35_groups_differ() {
-    breaks("H35", |f| second_rendition(f, "GROUP-ID=\"b\",NAME=\"Deutsch\",LANGUAGE=\"de\""));
+    breaks("H35", |f| {
+        second_rendition(f, "GROUP-ID=\"b\",NAME=\"Deutsch\",LANGUAGE=\"de\"")
+    });
 }
 
 #[test]
@@ -742,7 +793,13 @@ fn a03_interlaced() {
 fn a05_rotated() {
     for rule in ["A05", "C02"] {
         breaks(rule, |f| {
-            let turned = [[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0xff, 0xff, 0, 0], [0; 4]];
+            let turned = [
+                [0, 0, 0, 0],
+                [0, 1, 0, 0],
+                [0, 0, 0, 0],
+                [0xff, 0xff, 0, 0],
+                [0; 4],
+            ];
             patch(f, "v360/init.mp4", b"tkhd", 40, &turned.concat());
         });
     }
@@ -750,7 +807,9 @@ fn a05_rotated() {
 
 #[test]
 fn a05_pixels_not_square() {
-    breaks("A05", |f| patch(f, "v360/init.mp4", b"pasp", 0, &[0, 0, 0, 4, 0, 0, 0, 3]));
+    breaks("A05", |f| {
+        patch(f, "v360/init.mp4", b"pasp", 0, &[0, 0, 0, 4, 0, 0, 0, 3])
+    });
 }
 
 #[test]
@@ -772,7 +831,9 @@ fn a05_c14_odd_size() {
             true
         });
     });
-    breaks("C14", |f| patch(f, "v360/init.mp4", b"avc1", 24, &[2, 0x82]));
+    breaks("C14", |f| {
+        patch(f, "v360/init.mp4", b"avc1", 24, &[2, 0x82])
+    });
 }
 
 #[test]
@@ -787,8 +848,18 @@ fn a08_edit_list_missing() {
 #[test]
 fn a08_sound_starts_late() {
     breaks("A08", |f| {
-        for (number, ticks) in [(1, 48_000_u32), (2, 48_000 + 288_768), (3, 48_000 + 577_536)] {
-            patch(f, &format!("a-en/{number}.m4s"), b"tfdt", 8, &ticks.to_be_bytes());
+        for (number, ticks) in [
+            (1, 48_000_u32),
+            (2, 48_000 + 288_768),
+            (3, 48_000 + 577_536),
+        ] {
+            patch(
+                f,
+                &format!("a-en/{number}.m4s"),
+                b"tfdt",
+                8,
+                &ticks.to_be_bytes(),
+            );
         }
     });
 }
@@ -858,22 +929,23 @@ fn c02_duration_in_a_header() {
 
 #[test]
 fn c02_file_level_udta() {
-    breaks("C02", |f| f.get_mut("v360/init.mp4").expect("there").extend(b"\0\0\0\x08udta"));
+    breaks("C02", |f| {
+        f.get_mut("v360/init.mp4")
+            .expect("there")
+            .extend(b"\0\0\0\x08udta")
+    });
 }
 
 /// Rewrites a segment's `moof`, keeping its data offset right.
-fn remake_moof(
-    f: &mut Files,
-    name: &str,
-    change: &dyn Fn(&str, &[u8], &mut BoxWriter) -> bool,
-) {
+fn remake_moof(f: &mut Files, name: &str, change: &dyn Fn(&str, &[u8], &mut BoxWriter) -> bool) {
     let before = payload_at(&f[name], b"mdat");
     rewrite(f, name, change);
     let after = payload_at(&f[name], b"mdat");
     let bytes = f.get_mut(name).expect("there");
     let at = payload_at(bytes, b"trun") + 8;
     let offset = u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four"));
-    let moved = offset + u32::try_from(after).expect("small") - u32::try_from(before).expect("small");
+    let moved =
+        offset + u32::try_from(after).expect("small") - u32::try_from(before).expect("small");
     bytes[at..at + 4].copy_from_slice(&moved.to_be_bytes());
 }
 
@@ -901,7 +973,9 @@ fn c03_foreign_track_id() {
 
 #[test]
 fn c04_missing_tfdt() {
-    breaks("C04", |f| remake_moof(f, "v360/2.m4s", &|path, _, _| path == "/moof/traf/tfdt"));
+    breaks("C04", |f| {
+        remake_moof(f, "v360/2.m4s", &|path, _, _| path == "/moof/traf/tfdt")
+    });
 }
 
 #[test]
@@ -918,7 +992,10 @@ fn c04_base_is_not_the_moof() {
 fn c05_first_sample_not_flagged() {
     breaks("C05", |f| {
         let bytes = f.get_mut("v360/1.m4s").expect("there");
-        let at = bytes.windows(4).position(|w| w == 0x0200_0000_u32.to_be_bytes()).expect("flags");
+        let at = bytes
+            .windows(4)
+            .position(|w| w == 0x0200_0000_u32.to_be_bytes())
+            .expect("flags");
         bytes[at..at + 4].copy_from_slice(&0x0101_0000_u32.to_be_bytes());
     });
 }
@@ -965,7 +1042,9 @@ fn c07_edit_list_and_negative_offsets() {
 
 #[test]
 fn c07_empty_edit() {
-    breaks("C07", |f| patch(f, "a-en/init.mp4", b"elst", 12, &[0xff; 4]));
+    breaks("C07", |f| {
+        patch(f, "a-en/init.mp4", b"elst", 12, &[0xff; 4])
+    });
 }
 
 #[test]
@@ -1026,13 +1105,18 @@ fn c13_sequence_number_falls() {
 
 #[test]
 fn c13_truncated_segment() {
-    breaks("C13", |f| f.get_mut("v360/1.m4s").expect("there").truncate(50_000));
+    breaks("C13", |f| {
+        f.get_mut("v360/1.m4s").expect("there").truncate(50_000)
+    });
 }
 
 #[test]
 fn c13_garbage_instead_of_a_segment() {
     breaks("C13", |f| {
-        f.insert("v360/1.m4s".into(), b"\0\0\0\x10styp\0\0\0\0\0\0\0\0garbage, garbage".into());
+        f.insert(
+            "v360/1.m4s".into(),
+            b"\0\0\0\x10styp\0\0\0\0\0\0\0\0garbage, garbage".into(),
+        );
     });
 }
 
@@ -1057,7 +1141,12 @@ fn d01_elements_out_of_order() {
         edit(f, MPD, "<SegmentTimeline>", "<SegmentTimeline><Wrong/>");
     });
     breaks("D01", |f| {
-        edit(f, MPD, "</AdaptationSet>", "<Role schemeIdUri=\"urn:x\" value=\"y\"/></AdaptationSet>");
+        edit(
+            f,
+            MPD,
+            "</AdaptationSet>",
+            "<Role schemeIdUri=\"urn:x\" value=\"y\"/></AdaptationSet>",
+        );
     });
 }
 
@@ -1068,17 +1157,28 @@ fn d01_malformed_number() {
 
 #[test]
 fn d01_dynamic() {
-    breaks("D01", |f| edit(f, MPD, "type=\"static\"", "type=\"dynamic\""));
+    breaks("D01", |f| {
+        edit(f, MPD, "type=\"static\"", "type=\"dynamic\"")
+    });
 }
 
 #[test]
 fn d02_wrong_duration() {
-    breaks("D02", |f| edit(f, MPD, "mediaPresentationDuration=\"PT15S", "mediaPresentationDuration=\"PT16S"));
+    breaks("D02", |f| {
+        edit(
+            f,
+            MPD,
+            "mediaPresentationDuration=\"PT15S",
+            "mediaPresentationDuration=\"PT16S",
+        )
+    });
 }
 
 #[test]
 fn d02_no_buffer_time() {
-    breaks("D02", |f| edit(f, MPD, "minBufferTime=", "x-minBufferTime="));
+    breaks("D02", |f| {
+        edit(f, MPD, "minBufferTime=", "x-minBufferTime=")
+    });
 }
 
 #[test]
@@ -1088,12 +1188,16 @@ fn d03_period_starts_late() {
 
 #[test]
 fn d04_gap_in_the_timeline() {
-    breaks("D04", |f| edit(f, MPD, "<S d=\"36000\"/>", "<S t=\"144480\" d=\"36000\"/>"));
+    breaks("D04", |f| {
+        edit(f, MPD, "<S d=\"36000\"/>", "<S t=\"144480\" d=\"36000\"/>")
+    });
 }
 
 #[test]
 fn d04_overlap_in_the_timeline() {
-    breaks("D04", |f| edit(f, MPD, "<S d=\"36000\"/>", "<S t=\"143520\" d=\"36000\"/>"));
+    breaks("D04", |f| {
+        edit(f, MPD, "<S d=\"36000\"/>", "<S t=\"143520\" d=\"36000\"/>")
+    });
 }
 
 #[test]
@@ -1109,35 +1213,63 @@ fn d05_mixed_addressing() {
         let end = at + text[at..].find("/>").expect("closed");
         let inner = "<BaseURL>v180/1.m4s</BaseURL><SegmentBase indexRange=\"0-9\"/>";
         let (before, after) = (&text[..end], &text[end + 2..]);
-        f.insert(MPD.into(), format!("{before}>{inner}</Representation>{after}").into());
+        f.insert(
+            MPD.into(),
+            format!("{before}>{inner}</Representation>{after}").into(),
+        );
     });
 }
 
 #[test]
 fn d06_number_in_the_init_segments_name() {
-    breaks("D06", |f| edit(f, MPD, "$RepresentationID$/init.mp4", "$RepresentationID$/init$Number$.mp4"));
+    breaks("D06", |f| {
+        edit(
+            f,
+            MPD,
+            "$RepresentationID$/init.mp4",
+            "$RepresentationID$/init$Number$.mp4",
+        )
+    });
 }
 
 #[test]
 fn d06_start_number_off_by_one() {
     for rule in ["D04", "D08", "D23"] {
-        breaks(rule, |f| edit(f, MPD, "startNumber=\"1\"", "startNumber=\"2\""));
+        breaks(rule, |f| {
+            edit(f, MPD, "startNumber=\"1\"", "startNumber=\"2\"")
+        });
     }
 }
 
 #[test]
 fn d08_timescale_missing() {
-    breaks("D08", |f| edit(f, MPD, "<SegmentTemplate timescale=\"12000\"", "<SegmentTemplate"));
+    breaks("D08", |f| {
+        edit(
+            f,
+            MPD,
+            "<SegmentTemplate timescale=\"12000\"",
+            "<SegmentTemplate",
+        )
+    });
 }
 
 #[test]
 fn d09_number_too_large() {
-    breaks("D09", |f| edit(f, MPD, "startNumber=\"1\"", "startNumber=\"1\" presentationTimeOffset=\"9007199254740993\""));
+    breaks("D09", |f| {
+        edit(
+            f,
+            MPD,
+            "startNumber=\"1\"",
+            "startNumber=\"1\" presentationTimeOffset=\"9007199254740993\"",
+        )
+    });
 }
 
 #[test]
 fn d09_months() {
-    breaks("D09", |f| edit(f, MPD, "minBufferTime=\"PT", "minBufferTime=\"P0M0DT"));
+    breaks("D09", |f| {
+        edit(f, MPD, "minBufferTime=\"PT", "minBufferTime=\"P0M0DT")
+    });
 }
 
 #[test]
@@ -1147,12 +1279,26 @@ fn d10_alignment_not_signalled() {
 
 #[test]
 fn d11_list_in_the_period() {
-    breaks("D11", |f| edit(f, MPD, "<AdaptationSet", "<SegmentList duration=\"6\"/><AdaptationSet"));
+    breaks("D11", |f| {
+        edit(
+            f,
+            MPD,
+            "<AdaptationSet",
+            "<SegmentList duration=\"6\"/><AdaptationSet",
+        )
+    });
 }
 
 #[test]
 fn d12_two_codecs() {
-    breaks("D12", |f| edit(f, MPD, "codecs=\"mp4a.40.2\"", "codecs=\"mp4a.40.2,mp4a.40.5\""));
+    breaks("D12", |f| {
+        edit(
+            f,
+            MPD,
+            "codecs=\"mp4a.40.2\"",
+            "codecs=\"mp4a.40.2,mp4a.40.5\"",
+        )
+    });
 }
 
 #[test]
@@ -1167,12 +1313,21 @@ fn d13_aspect_missing() {
 
 #[test]
 fn d14_channel_configuration_missing() {
-    breaks("D14", |f| edit(f, MPD, "AudioChannelConfiguration", "EssentialProperty"));
+    breaks("D14", |f| {
+        edit(f, MPD, "AudioChannelConfiguration", "EssentialProperty")
+    });
 }
 
 #[test]
 fn d14_wrong_sampling_rate() {
-    breaks("D14", |f| edit(f, MPD, "audioSamplingRate=\"48000\"", "audioSamplingRate=\"44100\""));
+    breaks("D14", |f| {
+        edit(
+            f,
+            MPD,
+            "audioSamplingRate=\"48000\"",
+            "audioSamplingRate=\"44100\"",
+        )
+    });
 }
 
 #[test]
@@ -1196,7 +1351,9 @@ fn d16_id_twice() {
 
 #[test]
 fn d16_set_without_id() {
-    breaks("D16", |f| edit(f, MPD, "<AdaptationSet id=\"1\"", "<AdaptationSet"));
+    breaks("D16", |f| {
+        edit(f, MPD, "<AdaptationSet id=\"1\"", "<AdaptationSet")
+    });
 }
 
 #[test]
@@ -1221,7 +1378,12 @@ fn d20_tiny_segments() {
 #[test]
 fn d23_dash_names_other_objects() {
     breaks("D23", |f| {
-        edit(f, MPD, "media=\"$RepresentationID$/", "media=\"x/$RepresentationID$/");
+        edit(
+            f,
+            MPD,
+            "media=\"$RepresentationID$/",
+            "media=\"x/$RepresentationID$/",
+        );
         let copies: Vec<_> = f
             .iter()
             .filter(|(name, _)| name.ends_with(".m4s"))
@@ -1233,7 +1395,9 @@ fn d23_dash_names_other_objects() {
 
 #[test]
 fn c14_codecs_of_the_mpd_wrong() {
-    breaks("C14", |f| edit(f, MPD, "codecs=\"avc1.64", "codecs=\"avc1.4D"));
+    breaks("C14", |f| {
+        edit(f, MPD, "codecs=\"avc1.64", "codecs=\"avc1.4D")
+    });
 }
 
 #[test]
@@ -1279,7 +1443,8 @@ fn segments_are_not_read_whole() {
         fn range(&self, url: &str, start: u64, len: u64) -> Result<Vec<u8>> {
             let bytes = self.0.range(url, start, len)?;
             let count = bytes.len() as u64;
-            self.1.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+            self.1
+                .fetch_add(count, std::sync::atomic::Ordering::Relaxed);
             Ok(bytes)
         }
         fn all(&self, url: &str) -> Result<Vec<u8>> {
@@ -1322,7 +1487,11 @@ fn a_directory_is_verified_like_memory_and_by_file_name() {
 fn ffmpeg(dir: &Path, arguments: &str) -> Option<()> {
     let run = std::process::Command::new("ffmpeg")
         .args("-nostdin -loglevel error -y".split(' '))
-        .args(arguments.split(' ').map(|argument| argument.replace('~', " ")))
+        .args(
+            arguments
+                .split(' ')
+                .map(|argument| argument.replace('~', " ")),
+        )
         .current_dir(dir)
         .status();
     match run {
@@ -1344,18 +1513,27 @@ fn a_foreign_presentation_is_read_and_its_known_faults_told() {
     let dir = tempfile::tempdir().expect("a directory");
     let rungs = "-map 0:v -map 0:v -map 1:a -s:v:1 160x90";
     let sets = "-adaptation_sets id=0,streams=v~id=1,streams=a";
-    let arguments = format!("{SOURCE} {rungs} -f dash {sets} -hls_playlist 1 -seg_duration 4 out.mpd");
+    let arguments =
+        format!("{SOURCE} {rungs} -f dash {sets} -hls_playlist 1 -seg_duration 4 out.mpd");
     if ffmpeg(dir.path(), &arguments).is_none() {
         return;
     }
     let report = verify_target(dir.path().to_str().expect("UTF-8")).expect("verifies");
     assert!(!report.passed(), "{report}");
     for id in ["H08", "H16", "H23", "H24", "H25", "C01", "D15"] {
-        assert_eq!(report.rule(id).expect("a rule").status, Status::Failed, "{id}: {report}");
+        assert_eq!(
+            report.rule(id).expect("a rule").status,
+            Status::Failed,
+            "{id}: {report}"
+        );
     }
     // What FFmpeg gets right must not be called wrong.
     for id in ["H01", "H14", "C04", "C10", "C13", "D04", "D08"] {
-        assert_eq!(report.rule(id).expect("a rule").status, Status::Ok, "{id}: {report}");
+        assert_eq!(
+            report.rule(id).expect("a rule").status,
+            Status::Ok,
+            "{id}: {report}"
+        );
     }
 }
 
@@ -1364,7 +1542,10 @@ fn transport_streams_byte_ranges_and_muxed_files_are_survived() {
     let dir = tempfile::tempdir().expect("a directory");
     for (name, options) in [
         ("ts", "-f hls -hls_time 4 -hls_playlist_type vod ts.m3u8"),
-        ("one", "-f hls -hls_time 4 -hls_segment_type fmp4 -hls_flags single_file one.m3u8"),
+        (
+            "one",
+            "-f hls -hls_time 4 -hls_segment_type fmp4 -hls_flags single_file one.m3u8",
+        ),
         ("base", "-f dash -single_file 1 -seg_duration 4 base.mpd"),
     ] {
         if ffmpeg(dir.path(), &format!("{SOURCE} {options}")).is_none() {
@@ -1407,7 +1588,9 @@ fn every_rule_that_is_judged_is_in_the_table() {
         .step_by(2)
         .filter(|text| {
             let (letter, digits) = text.split_at_checked(1).unwrap_or_default();
-            "HACD".contains(letter) && digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit())
+            "HACD".contains(letter)
+                && digits.len() == 2
+                && digits.bytes().all(|b| b.is_ascii_digit())
         })
         .filter(|text| text.len() == 3)
         .collect();
