@@ -1011,7 +1011,7 @@ fn ids(mpd: &Mpd) -> Vec<String> {
             match set.id.as_deref() {
                 None => faults.push(format!("line {}: a set without id", set.common.line)),
                 Some(id) if !sets.insert(id) => {
-                    faults.push(format!("AdaptationSet id {id:?} twice"))
+                    faults.push(format!("AdaptationSet id {id:?} twice"));
                 }
                 Some(_) => {}
             }
