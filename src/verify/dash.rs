@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::facts::SegmentFacts;
 use super::hls_multivariant::frame_rate_thousandths;
 use super::report::Sheet;
 use super::stream::{Container, Medium, Stream, nanos, seconds};
@@ -569,7 +570,7 @@ fn indexed_form(view: &RepresentationView<'_>) -> Vec<String> {
     if base
         .initialization
         .as_ref()
-        .is_none_or(|object| object.range.is_none())
+        .is_none_or(|init| init.range.is_none())
     {
         faults.push("no Initialization@range".to_owned());
     }
@@ -612,44 +613,40 @@ fn template_times(template: &SegmentTemplate, view: &RepresentationView<'_>) -> 
     let Some(track_timescale) = view.stream.timescale() else {
         return faults;
     };
-    let rows = view.times.iter().zip(&view.stream.segments);
+    let tolerance = |declared: u64| match template.timeline {
+        Some(_) => i128::from(track_timescale != ticks_per_second),
+        None => i128::from(declared / 2),
+    };
+    let to_template = |ticks: i128| {
+        let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
+        i128::from(rescale(
+            ticks,
+            track_timescale,
+            ticks_per_second,
+            Rounding::Nearest,
+        ))
+    };
     let mut shift = None;
-    for ((time, duration), segment) in rows {
-        let Some(facts) = &segment.facts else {
+    for (declared, segment) in view.times.iter().zip(&view.stream.segments) {
+        let Some(real) = segment
+            .facts
+            .as_ref()
+            .and_then(|facts| real_times(facts, &to_template))
+        else {
             continue;
         };
-        let Some(decode_time) = facts.decode_time() else {
-            continue;
-        };
-        let to_template = |ticks: i128| {
-            let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
-            i128::from(rescale(
-                ticks,
-                track_timescale,
-                ticks_per_second,
-                Rounding::Nearest,
-            ))
-        };
-        let (real_start, real_duration) = (
-            to_template(decode_time.into()),
-            to_template(facts.duration().into()),
-        );
-        let tolerance = match template.timeline {
-            Some(_) => i128::from(track_timescale != ticks_per_second),
-            None => i128::from(*duration / 2),
-        };
-        let apart = i128::from(*time) - real_start;
-        let expected =
-            *shift.get_or_insert_with(|| allowed_shift(view, &to_template, apart, tolerance));
-        if (apart - expected).abs() > tolerance {
+        let tolerance = tolerance(declared.1);
+        let shift = *shift.get_or_insert_with(|| {
+            let mut shifts = possible_shifts(&view.stream).map(to_template).into_iter();
+            shifts
+                .find(|shift| agree(*declared, shifted(real, *shift), tolerance))
+                .unwrap_or(0)
+        });
+        let (start, lasts) = shifted(real, shift);
+        if !agree(*declared, (start, lasts), tolerance) {
+            let (time, duration) = declared;
             faults.push(format!(
-                "{} starts at tick {real_start}, the MPD says {time}",
-                segment.place
-            ));
-        }
-        if (i128::from(*duration) - real_duration).abs() > tolerance {
-            faults.push(format!(
-                "{} lasts {real_duration} ticks, the MPD says {duration}",
+                "{} starts at tick {start} and lasts {lasts}, the MPD says {time} and {duration}",
                 segment.place
             ));
         }
@@ -657,21 +654,20 @@ fn template_times(template: &SegmentTemplate, view: &RepresentationView<'_>) -> 
     faults
 }
 
-/// The timeline may count decode times or earliest presentation times, before or after the edit
+/// Decode time and duration of a segment in the template's ticks.
+fn real_times(facts: &SegmentFacts, to_template: &dyn Fn(i128) -> i128) -> Option<(i128, i128)> {
+    let start = i128::from(facts.decode_time()?);
+    Some((to_template(start), to_template(facts.duration().into())))
+}
+
+/// The timeline may count decode times, or earliest presentation times before or after the edit
 /// list: which, the first segment decides.
-fn allowed_shift(
-    view: &RepresentationView<'_>,
-    to_template: &dyn Fn(i128) -> i128,
-    apart: i128,
-    tolerance: i128,
-) -> i128 {
-    let first = view
-        .stream
+fn possible_shifts(stream: &Stream) -> [i128; 4] {
+    let first = stream
         .segments
         .iter()
         .find_map(|segment| segment.facts.as_ref());
-    let edit = view
-        .stream
+    let edit = stream
         .track()
         .map_or(0, |track| i128::from(track.edit_start()));
     let composed = first.and_then(|facts| {
@@ -680,10 +676,18 @@ fn allowed_shift(
     });
     let composed = composed.unwrap_or(0);
     [0, composed, composed - edit, -edit]
-        .into_iter()
-        .map(to_template)
-        .find(|shift| (apart - shift).abs() <= tolerance)
-        .unwrap_or(0)
+}
+
+/// A segment moved by `shift`; what an edit list moves before 0 is not presented and does not
+/// count.
+fn shifted((start, lasts): (i128, i128), shift: i128) -> (i128, i128) {
+    let start = start + shift;
+    (start.max(0), lasts + start.min(0))
+}
+
+fn agree(declared: (u64, u64), real: (i128, i128), tolerance: i128) -> bool {
+    (i128::from(declared.0) - real.0).abs() <= tolerance
+        && (i128::from(declared.1) - real.1).abs() <= tolerance
 }
 
 /// D09: no number above 2^53; durations without years and months (DASH-IF Timing; IOP 4.3).
@@ -1007,7 +1011,7 @@ fn ids(mpd: &Mpd) -> Vec<String> {
             match set.id.as_deref() {
                 None => faults.push(format!("line {}: a set without id", set.common.line)),
                 Some(id) if !sets.insert(id) => {
-                    faults.push(format!("AdaptationSet id {id:?} twice"))
+                    faults.push(format!("AdaptationSet id {id:?} twice"));
                 }
                 Some(_) => {}
             }

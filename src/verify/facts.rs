@@ -29,20 +29,18 @@ pub(super) struct InitFacts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MovieHeader {
     pub(super) times: [u64; 2],
-    pub(super) timescale: u32,
     pub(super) duration: u64,
     pub(super) rate: u32,
     pub(super) volume: u16,
     pub(super) matrix: [i32; 9],
 }
 
-/// Default values of `trex` or `tfhd`.
+/// `trex`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct TrackExtends {
     pub(super) track_id: u32,
-    pub(super) duration: u32,
-    pub(super) size: u32,
-    pub(super) flags: u32,
+    /// Sample values for fragments that don't have their own.
+    pub(super) defaults: Option<crate::cmaf::read::TrackDefaults>,
 }
 
 /// One `trak`.
@@ -52,8 +50,6 @@ pub(super) struct TrackFacts {
     /// Creation and modification times of `tkhd` and `mdhd`.
     pub(super) times: Vec<u64>,
     pub(super) matrix: [i32; 9],
-    /// Size for display as 16.16.
-    pub(super) display: (u32, u32),
     pub(super) volume: u16,
     pub(super) timescale: Option<Timescale>,
     pub(super) media_duration: u64,
@@ -94,7 +90,7 @@ pub(super) struct PictureFacts {
     /// `pasp`.
     pub(super) pixel_aspect: Option<(u32, u32)>,
     /// `colr` of type `nclx`: primaries, transfer, matrix.
-    pub(super) colour: Option<[u16; 3]>,
+    pub(super) colour: Option<[u8; 3]>,
     /// `full_range_flag` of the same.
     pub(super) full_range: bool,
     /// Parameter sets, for H.264.
@@ -118,7 +114,7 @@ pub(super) struct AvcFacts {
     /// Sample aspect ratio of the VUI.
     pub(super) pixel_aspect: Option<(u32, u32)>,
     /// Primaries, transfer, matrix of the VUI.
-    pub(super) colour: Option<[u16; 3]>,
+    pub(super) colour: Option<[u8; 3]>,
 }
 
 /// What an audio sample entry says.
@@ -128,8 +124,6 @@ pub(super) struct SoundFacts {
     pub(super) channels: u32,
     /// Samples a second, likewise.
     pub(super) sample_rate: u32,
-    /// Samples in one frame of the codec.
-    pub(super) frame_samples: Option<u32>,
 }
 
 /// One segment, as far as its heads tell.
@@ -153,17 +147,7 @@ pub(super) struct IndexFacts {
     pub(super) earliest_presentation_time: u64,
     /// Offset, in the object, of the byte the first reference starts at.
     pub(super) anchor: u64,
-    pub(super) references: Vec<IndexReference>,
-}
-
-/// One reference of `sidx`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct IndexReference {
-    pub(super) to_index: bool,
-    pub(super) size: u32,
-    pub(super) duration: u32,
-    pub(super) starts_with_sap: bool,
-    pub(super) sap_type: u8,
+    pub(super) references: Vec<crate::cmaf::read::IndexReference>,
 }
 
 /// One `moof` with its `mdat`.
@@ -173,7 +157,6 @@ pub(super) struct FragmentFacts {
     pub(super) sequence: Option<u32>,
     /// Where `moof` starts in the segment.
     pub(super) moof_at: u64,
-    pub(super) moof_bytes: u64,
     /// Payload of the `mdat` that follows: first byte and the one after the last, in the segment.
     pub(super) mdat: Option<(u64, u64)>,
     pub(super) trafs: Vec<TrafFacts>,

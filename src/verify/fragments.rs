@@ -414,7 +414,6 @@ mod tests {
         };
         FragmentFacts {
             moof_at: 24,
-            moof_bytes: 100,
             mdat: Some((132, 142)),
             trafs: vec![TrafFacts {
                 default_base_is_moof: true,

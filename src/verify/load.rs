@@ -11,7 +11,7 @@ use super::read_init::read_init;
 use super::read_segment::{HEAD_BYTES, SegmentBytes, find_index, read_segment, sniff};
 use super::report::{Sheet, printable};
 use super::stream::{Container, Stream, StreamSegment};
-use crate::dash::{Addressing, ObjectRange, Representation, SegmentBase};
+use crate::dash::{Addressing, Representation, SegmentBase};
 use crate::error::{Error, Result};
 use crate::hls::{ByteRange, MediaPlaylist};
 use crate::time::{Ticks, Timescale};
@@ -178,9 +178,9 @@ impl<'a> Loader<'a> {
         };
         let locate = |url: &str| Self::resolve(base, &representation.locate(url));
         match representation.initialization() {
-            Some(Ok(ObjectRange { url, range })) => match locate(&url) {
+            Some(Ok(object)) => match locate(&object.url) {
                 Ok(url) => {
-                    let part = (url.into(), range.and_then(inclusive));
+                    let part = (url.into(), object.range.and_then(inclusive));
                     self.open_init(sheet, "D04", &place, part, &mut stream);
                 }
                 Err(error) => sheet.judge("D06", &place, Some(error.to_string())),

@@ -10,7 +10,6 @@
 //! samples.
 
 mod across;
-mod cursor;
 mod dash;
 mod decoder_buffer;
 mod facts;

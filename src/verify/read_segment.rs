@@ -1,14 +1,12 @@
 //! Segment to facts: the boxes' headers, whole `moof`, `sidx` and `styp` boxes, and the first bytes
 //! of the samples; never the rest of an `mdat`.
 
-use super::cursor::Cursor;
 use super::facts::{
-    FragmentFacts, IndexFacts, IndexReference, InitFacts, RunFacts, SampleFacts, SegmentFacts,
-    TrackExtends, TrafFacts,
+    FragmentFacts, IndexFacts, InitFacts, RunFacts, SampleFacts, SegmentFacts, TrafFacts,
 };
-use super::read_init::walk;
 use super::stream::Container;
-use crate::cmaf::boxes::{BoxHeader, FourCc};
+use crate::cmaf::boxes::{BoxHeader, BoxRef, children};
+use crate::cmaf::read::{SampleInfo, SegmentIndex, TrackDefaults, TrackFragment};
 use crate::codec::avc::{nal_type, nal_units};
 use crate::error::{Error, Result};
 
@@ -129,16 +127,19 @@ fn read_box(
             return Err(Error::unsupported(message));
         }
         b"moof" => {
-            let payload = window.get(payload_at, end.saturating_sub(payload_at))?;
-            let mut fragment = read_moof(payload, init, &mut facts.trouble, samples_left);
+            let moof = window.get(at, len)?;
+            let mut fragment = read_moof(moof, init, &mut facts.trouble, samples_left);
             fragment.moof_at = at;
-            fragment.moof_bytes = len;
             facts.fragments.push(fragment);
+            if *samples_left == 0 {
+                let message = format!("more than {SAMPLES_MAX} samples in one segment");
+                return Err(Error::unsupported(message));
+            }
         }
         b"sidx" => {
             let payload = window.get(payload_at, end.saturating_sub(payload_at))?;
-            match read_index(payload, end) {
-                Some(index) => facts.indexes.push(index),
+            match SegmentIndex::parse(payload) {
+                Some(index) => facts.indexes.push(index_facts(index, end)),
                 None => facts.trouble.push("sidx is cut off".into()),
             }
         }
@@ -229,174 +230,111 @@ fn sample_units(window: &Window<'_>, fragment: &FragmentFacts, length_size: usiz
     rows
 }
 
+/// Reads one `moof`, given as a whole box: offsets in it count from its own start.
 fn read_moof(
-    payload: &[u8],
+    moof: &[u8],
     init: Option<&InitFacts>,
     trouble: &mut Vec<String>,
     samples_left: &mut usize,
 ) -> FragmentFacts {
-    let mut fragment = FragmentFacts::default();
-    for child in walk(payload, 0, trouble) {
-        match &child.kind.0 {
-            b"mfhd" => {
-                let mut at = Cursor::new(child.payload);
-                fragment.sequence = at.full().and_then(|_| at.u32());
-            }
-            b"traf" => {
-                let traf = read_traf(child.payload, init, trouble, samples_left);
-                fragment.trafs.push(traf);
-            }
-            _ => {}
+    let defaults: Vec<TrackDefaults> = init
+        .iter()
+        .flat_map(|init| &init.trex)
+        .filter_map(|trex| trex.defaults)
+        .collect();
+    let read = crate::cmaf::read::read_segment(moof, moof.len() as u64, &defaults);
+    let info = match read {
+        Ok(info) => info,
+        Err(error) => {
+            trouble.push(error.to_string());
+            return FragmentFacts::default();
         }
-    }
-    fragment
-}
-
-fn read_traf(
-    payload: &[u8],
-    init: Option<&InitFacts>,
-    trouble: &mut Vec<String>,
-    samples_left: &mut usize,
-) -> TrafFacts {
-    let mut traf = TrafFacts::default();
-    let mut defaults = TrackExtends::default();
-    for child in walk(payload, 0, trouble) {
-        let read = match &child.kind.0 {
-            b"tfhd" => fragment_header(child.payload, init, &mut traf).map(|read| defaults = read),
-            b"tfdt" => decode_time(child.payload).map(|time| traf.decode_time = Some(time)),
-            b"trun" => {
-                read_run(child.payload, defaults, samples_left).map(|run| traf.runs.push(run))
-            }
-            b"senc" => encrypted(child.payload).map(|n| traf.encrypted_samples = Some(n)),
-            _ => Some(()),
-        };
-        if read.is_none() {
-            trouble.push(format!("{} is cut off or too long", child.kind));
-        }
-    }
-    traf
-}
-
-/// `tfhd` (ISO/IEC 14496-12 8.8.7): its own defaults, or else those of `trex`.
-fn fragment_header(
-    payload: &[u8],
-    init: Option<&InitFacts>,
-    traf: &mut TrafFacts,
-) -> Option<TrackExtends> {
-    let mut at = Cursor::new(payload);
-    let (_, flags) = at.full()?;
-    traf.track_id = at.u32()?;
-    let known = init.map_or(&[][..], |init| &init.trex);
-    let trex = known.iter().find(|trex| trex.track_id == traf.track_id);
-    let mut defaults = trex.copied().unwrap_or_default();
-    traf.default_base_is_moof = flags & 0x02_0000 != 0;
-    if flags & 0x1 != 0 {
-        traf.base_data_offset = true;
-        at.u64()?;
-    }
-    if flags & 0x2 != 0 {
-        at.u32()?;
-    }
-    for (bit, field) in [
-        (0x8, &mut defaults.duration),
-        (0x10, &mut defaults.size),
-        (0x20, &mut defaults.flags),
-    ] {
-        if flags & bit != 0 {
-            *field = at.u32()?;
-        }
-    }
-    Some(defaults)
-}
-
-fn decode_time(payload: &[u8]) -> Option<u64> {
-    let mut at = Cursor::new(payload);
-    let (version, _) = at.full()?;
-    at.wide(version)
-}
-
-fn encrypted(payload: &[u8]) -> Option<u64> {
-    let mut at = Cursor::new(payload);
-    at.full()?;
-    at.u32().map(u64::from)
-}
-
-/// `trun` (ISO/IEC 14496-12 8.8.8).
-fn read_run(payload: &[u8], defaults: TrackExtends, samples_left: &mut usize) -> Option<RunFacts> {
-    let mut at = Cursor::new(payload);
-    let (version, flags) = at.full()?;
-    let count = usize::try_from(at.u32()?).ok()?;
-    *samples_left = samples_left.checked_sub(count)?;
-    let has = |bit| flags & bit != 0;
-    let data_offset = match has(0x1) {
-        true => Some(i64::from(at.i32()?)),
-        false => None,
     };
-    let mut first_flags = match has(0x4) {
-        true => Some(at.u32()?),
-        false => None,
+    trouble.extend(info.tree.fault.iter().map(ToString::to_string));
+    let Some(fragment) = info.fragments.first() else {
+        return FragmentFacts::default();
     };
-    let mut samples = Vec::new();
-    for _ in 0..count {
-        let mut field = |bit, default| if has(bit) { at.u32() } else { Some(default) };
-        let duration = field(0x100, defaults.duration)?;
-        let size = field(0x200, defaults.size)?;
-        let own_flags = field(0x400, defaults.flags)?;
-        let offset = field(0x800, 0)?;
-        samples.push(SampleFacts {
-            duration,
-            size,
-            flags: first_flags.take().unwrap_or(own_flags),
-            composition_offset: match version {
-                0 => i64::from(offset),
-                _ => i64::from(offset.cast_signed()),
-            },
-        });
+    for run in fragment.tracks.iter().flat_map(|traf| &traf.runs) {
+        if usize::try_from(run.sample_count) != Ok(run.samples.len()) {
+            let (claimed, found) = (run.sample_count, run.samples.len());
+            trouble.push(format!("trun claims {claimed} samples and has {found}"));
+        }
+        *samples_left = samples_left.saturating_sub(run.samples.len());
     }
-    Some(RunFacts {
-        version,
-        data_offset,
-        samples,
-    })
+    let encrypted = encrypted_samples(moof);
+    let tracks = fragment.tracks.iter().zip(encrypted);
+    FragmentFacts {
+        sequence: fragment.sequence_number,
+        trafs: tracks
+            .map(|(traf, encrypted)| traf_facts(traf, encrypted))
+            .collect(),
+        ..FragmentFacts::default()
+    }
 }
 
-/// `sidx` (ISO/IEC 14496-12 8.16.3) that ends at byte `end` of its object.
-pub(super) fn read_index(payload: &[u8], end: u64) -> Option<IndexFacts> {
-    let mut at = Cursor::new(payload);
-    let (version, _) = at.full()?;
-    at.u32()?;
-    let timescale = at.u32()?;
-    let earliest_presentation_time = at.wide(version)?;
-    let first_offset = at.wide(version)?;
-    at.u16()?;
-    let count = at.u16()?;
-    let mut references = Vec::new();
-    for _ in 0..count {
-        let (size, duration, sap) = (at.u32()?, at.u32()?, at.u32()?);
-        references.push(IndexReference {
-            to_index: size >> 31 == 1,
-            size: size & 0x7fff_ffff,
-            duration,
-            starts_with_sap: sap >> 31 == 1,
-            sap_type: u8::try_from(sap >> 28 & 7).ok()?,
-        });
+fn traf_facts(traf: &TrackFragment, encrypted_samples: Option<u64>) -> TrafFacts {
+    let header = traf.header.unwrap_or_default();
+    let runs = traf.runs.iter().map(|run| RunFacts {
+        version: run.version,
+        data_offset: run.data_offset.map(i64::from),
+        samples: run.samples.iter().map(sample_facts).collect(),
+    });
+    TrafFacts {
+        track_id: header.track_id,
+        default_base_is_moof: header.base_is_moof(),
+        base_data_offset: header.base_data_offset.is_some(),
+        decode_time: traf.decode_time.map(|time| time.value),
+        runs: runs.collect(),
+        encrypted_samples,
     }
-    Some(IndexFacts {
-        timescale,
-        earliest_presentation_time,
-        anchor: end.saturating_add(first_offset),
-        references,
-    })
+}
+
+fn sample_facts(sample: &SampleInfo) -> SampleFacts {
+    SampleFacts {
+        duration: sample.duration,
+        size: sample.size,
+        flags: sample.flags,
+        composition_offset: sample.composition_offset,
+    }
+}
+
+/// For each `traf` of a `moof` the sample count of its `senc` (ISO/IEC 23001-7 7.2), if it has one.
+fn encrypted_samples(moof: &[u8]) -> Vec<Option<u64>> {
+    let inner = |bytes| children(bytes, 0).map_while(std::result::Result::ok);
+    let trafs = inner(moof)
+        .flat_map(|moof| inner(moof.payload))
+        .filter(|child| child.kind.0 == *b"traf");
+    let count = |senc: BoxRef<'_>| -> Option<u64> {
+        let count = senc.payload.get(4..8)?.try_into().ok()?;
+        Some(u64::from(u32::from_be_bytes(count)))
+    };
+    trafs
+        .map(|traf| {
+            inner(traf.payload)
+                .find(|child| child.kind.0 == *b"senc")
+                .and_then(count)
+        })
+        .collect()
+}
+
+/// `sidx` that ends at byte `end` of its object.
+fn index_facts(index: SegmentIndex, end: u64) -> IndexFacts {
+    IndexFacts {
+        timescale: index.timescale,
+        earliest_presentation_time: index.earliest_presentation_time,
+        anchor: end.saturating_add(index.first_offset),
+        references: index.references,
+    }
 }
 
 /// The first `sidx` among the boxes in `bytes`, which start at byte `base` of their object.
 pub(super) fn find_index(bytes: &[u8], base: u64) -> Option<IndexFacts> {
-    let start = usize::try_from(base).ok()?;
-    let boxes = walk(bytes, start, &mut Vec::new());
-    let sidx = boxes.iter().find(|child| child.kind == FourCc(*b"sidx"))?;
+    let boxes = children(bytes, 0).map_while(std::result::Result::ok);
+    let sidx = boxes.into_iter().find(|child| child.kind.0 == *b"sidx")?;
     let end = sidx
         .offset
         .checked_add(sidx.header_len)?
         .checked_add(sidx.payload.len())?;
-    read_index(sidx.payload, u64::try_from(end).ok()?)
+    let end = u64::try_from(end).ok()?.checked_add(base)?;
+    Some(index_facts(SegmentIndex::parse(sidx.payload)?, end))
 }

@@ -433,7 +433,7 @@ fn h01_first_line() {
 #[test]
 fn h01_not_utf8() {
     breaks("H01", |f| {
-        f.get_mut(V360).expect("there").extend(b"# \xff\n")
+        f.get_mut(V360).expect("there").extend(b"# \xff\n");
     });
 }
 
@@ -450,14 +450,14 @@ fn h02_version_twice() {
             V360,
             "#EXT-X-VERSION:6\n",
             "#EXT-X-VERSION:6\n#EXT-X-VERSION:6\n",
-        )
+        );
     });
 }
 
 #[test]
 fn h03_attribute_twice() {
     breaks("H03", |f| {
-        edit(f, TOP, "BANDWIDTH=", "BANDWIDTH=1,BANDWIDTH=")
+        edit(f, TOP, "BANDWIDTH=", "BANDWIDTH=1,BANDWIDTH=");
     });
 }
 
@@ -514,14 +514,14 @@ fn h10_unlike_target_durations() {
 #[test]
 fn h11_missing_map() {
     breaks("H11", |f| {
-        edit(f, V360, "#EXT-X-MAP:URI=\"init.mp4\"\n", "")
+        edit(f, V360, "#EXT-X-MAP:URI=\"init.mp4\"\n", "");
     });
 }
 
 #[test]
 fn h12_discontinuity_in_one_playlist() {
     breaks("H12", |f| {
-        edit(f, V180, "2.m4s", "2.m4s\n#EXT-X-DISCONTINUITY")
+        edit(f, V180, "2.m4s", "2.m4s\n#EXT-X-DISCONTINUITY");
     });
 }
 
@@ -575,14 +575,14 @@ fn h16_independent_segments_nowhere() {
 #[test]
 fn h17_range_past_the_end() {
     breaks("H17", |f| {
-        edit(f, V360, "1.m4s", "#EXT-X-BYTERANGE:99999999@0\n1.m4s")
+        edit(f, V360, "1.m4s", "#EXT-X-BYTERANGE:99999999@0\n1.m4s");
     });
 }
 
 #[test]
 fn h17_range_without_start() {
     breaks("H17", |f| {
-        edit(f, V360, "2.m4s", "#EXT-X-BYTERANGE:1000\n2.m4s")
+        edit(f, V360, "2.m4s", "#EXT-X-BYTERANGE:1000\n2.m4s");
     });
 }
 
@@ -643,7 +643,7 @@ fn h22_audio_codec_left_out() {
 #[test]
 fn h23_wrong_resolution() {
     breaks("H23", |f| {
-        edit(f, TOP, "RESOLUTION=640x360", "RESOLUTION=1280x720")
+        edit(f, TOP, "RESOLUTION=640x360", "RESOLUTION=1280x720");
     });
 }
 
@@ -655,7 +655,7 @@ fn h23_frame_rate_missing() {
 #[test]
 fn h23_frame_rate_wrong() {
     breaks("H23", |f| {
-        edit(f, TOP, "FRAME-RATE=25.000", "FRAME-RATE=29.970")
+        edit(f, TOP, "FRAME-RATE=25.000", "FRAME-RATE=29.970");
     });
 }
 
@@ -674,14 +674,14 @@ fn h26_bandwidth_too_high() {
 #[test]
 fn h26_average_wrong() {
     breaks("H26", |f| {
-        edit_number(f, TOP, "AVERAGE-BANDWIDTH=", |n| n * 2)
+        edit_number(f, TOP, "AVERAGE-BANDWIDTH=", |n| n * 2);
     });
 }
 
 #[test]
 fn h25_average_missing() {
     breaks("H25", |f| {
-        edit_all(f, TOP, "AVERAGE-BANDWIDTH=", "X-AVERAGE=")
+        edit_all(f, TOP, "AVERAGE-BANDWIDTH=", "X-AVERAGE=");
     });
 }
 
@@ -719,7 +719,7 @@ fn h32_audio_only_variant() {
 #[test]
 fn h33_score_on_one_variant() {
     breaks("H33", |f| {
-        edit(f, TOP, "INF:BANDWIDTH=", "INF:SCORE=1.0,BANDWIDTH=")
+        edit(f, TOP, "INF:BANDWIDTH=", "INF:SCORE=1.0,BANDWIDTH=");
     });
 }
 
@@ -754,14 +754,14 @@ fn h34_default_without_autoselect() {
 #[test]
 fn h34_group_that_is_nowhere() {
     breaks("H34", |f| {
-        edit_all(f, TOP, "GROUP-ID=\"a\"", "GROUP-ID=\"b\"")
+        edit_all(f, TOP, "GROUP-ID=\"a\"", "GROUP-ID=\"b\"");
     });
 }
 
 #[test]
 fn h35_groups_differ() {
     breaks("H35", |f| {
-        second_rendition(f, "GROUP-ID=\"b\",NAME=\"Deutsch\",LANGUAGE=\"de\"")
+        second_rendition(f, "GROUP-ID=\"b\",NAME=\"Deutsch\",LANGUAGE=\"de\"");
     });
 }
 
@@ -817,7 +817,7 @@ fn a05_rotated() {
 #[test]
 fn a05_pixels_not_square() {
     breaks("A05", |f| {
-        patch(f, "v360/init.mp4", b"pasp", 0, &[0, 0, 0, 4, 0, 0, 0, 3])
+        patch(f, "v360/init.mp4", b"pasp", 0, &[0, 0, 0, 4, 0, 0, 0, 3]);
     });
 }
 
@@ -841,7 +841,7 @@ fn a05_c14_odd_size() {
         });
     });
     breaks("C14", |f| {
-        patch(f, "v360/init.mp4", b"avc1", 24, &[2, 0x82])
+        patch(f, "v360/init.mp4", b"avc1", 24, &[2, 0x82]);
     });
 }
 
@@ -941,7 +941,7 @@ fn c02_file_level_udta() {
     breaks("C02", |f| {
         f.get_mut("v360/init.mp4")
             .expect("there")
-            .extend(b"\0\0\0\x08udta")
+            .extend(b"\0\0\0\x08udta");
     });
 }
 
@@ -983,7 +983,7 @@ fn c03_foreign_track_id() {
 #[test]
 fn c04_missing_tfdt() {
     breaks("C04", |f| {
-        remake_moof(f, "v360/2.m4s", &|path, _, _| path == "/moof/traf/tfdt")
+        remake_moof(f, "v360/2.m4s", &|path, _, _| path == "/moof/traf/tfdt");
     });
 }
 
@@ -1052,7 +1052,7 @@ fn c07_edit_list_and_negative_offsets() {
 #[test]
 fn c07_empty_edit() {
     breaks("C07", |f| {
-        patch(f, "a-en/init.mp4", b"elst", 12, &[0xff; 4])
+        patch(f, "a-en/init.mp4", b"elst", 12, &[0xff; 4]);
     });
 }
 
@@ -1115,7 +1115,7 @@ fn c13_sequence_number_falls() {
 #[test]
 fn c13_truncated_segment() {
     breaks("C13", |f| {
-        f.get_mut("v360/1.m4s").expect("there").truncate(50_000)
+        f.get_mut("v360/1.m4s").expect("there").truncate(50_000);
     });
 }
 
@@ -1167,7 +1167,7 @@ fn d01_malformed_number() {
 #[test]
 fn d01_dynamic() {
     breaks("D01", |f| {
-        edit(f, MPD, "type=\"static\"", "type=\"dynamic\"")
+        edit(f, MPD, "type=\"static\"", "type=\"dynamic\"");
     });
 }
 
@@ -1179,14 +1179,14 @@ fn d02_wrong_duration() {
             MPD,
             "mediaPresentationDuration=\"PT15S",
             "mediaPresentationDuration=\"PT16S",
-        )
+        );
     });
 }
 
 #[test]
 fn d02_no_buffer_time() {
     breaks("D02", |f| {
-        edit(f, MPD, "minBufferTime=", "x-minBufferTime=")
+        edit(f, MPD, "minBufferTime=", "x-minBufferTime=");
     });
 }
 
@@ -1198,14 +1198,14 @@ fn d03_period_starts_late() {
 #[test]
 fn d04_gap_in_the_timeline() {
     breaks("D04", |f| {
-        edit(f, MPD, "<S d=\"36000\"/>", "<S t=\"144480\" d=\"36000\"/>")
+        edit(f, MPD, "<S d=\"36000\"/>", "<S t=\"144480\" d=\"36000\"/>");
     });
 }
 
 #[test]
 fn d04_overlap_in_the_timeline() {
     breaks("D04", |f| {
-        edit(f, MPD, "<S d=\"36000\"/>", "<S t=\"143520\" d=\"36000\"/>")
+        edit(f, MPD, "<S d=\"36000\"/>", "<S t=\"143520\" d=\"36000\"/>");
     });
 }
 
@@ -1217,17 +1217,14 @@ fn d04_period_longer_than_its_segments() {
 #[test]
 fn d05_mixed_addressing() {
     breaks("D05", |f| {
-        edit(f, MPD, "id=\"v180\"", "id=\"v180\" x=\"\"");
         let text = String::from_utf8(f[MPD].clone()).expect("text");
         let at = text.find("id=\"v180\"").expect("there");
         let end = at + text[at..].find("/>").expect("closed");
-        let inner = "><SegmentTemplate timescale=\"1\" duration=\"6\" media=\"v180/$Number$.m4s\" initialization=\"v180/init.mp4\"/></Representation>";
-        let set = text[..end].replacen("<SegmentTemplate", "<SegmentTemplate duration=\"6\"", 0);
+        let inner = "<BaseURL>v180/1.m4s</BaseURL><SegmentBase indexRange=\"0-9\"/>";
+        let (before, after) = (&text[..end], &text[end + 2..]);
         f.insert(
             MPD.into(),
-            format!("{set}{inner}{}", &text[end + 2..])
-                .replacen("<SegmentTimeline>", "<SegmentTimeline>", 1)
-                .into(),
+            format!("{before}>{inner}</Representation>{after}").into(),
         );
     });
 }
@@ -1240,7 +1237,7 @@ fn d06_number_in_the_init_segments_name() {
             MPD,
             "$RepresentationID$/init.mp4",
             "$RepresentationID$/init$Number$.mp4",
-        )
+        );
     });
 }
 
@@ -1248,7 +1245,7 @@ fn d06_number_in_the_init_segments_name() {
 fn d06_start_number_off_by_one() {
     for rule in ["D04", "D08", "D23"] {
         breaks(rule, |f| {
-            edit(f, MPD, "startNumber=\"1\"", "startNumber=\"2\"")
+            edit(f, MPD, "startNumber=\"1\"", "startNumber=\"2\"");
         });
     }
 }
@@ -1261,7 +1258,7 @@ fn d08_timescale_missing() {
             MPD,
             "<SegmentTemplate timescale=\"12000\"",
             "<SegmentTemplate",
-        )
+        );
     });
 }
 
@@ -1273,14 +1270,14 @@ fn d09_number_too_large() {
             MPD,
             "startNumber=\"1\"",
             "startNumber=\"1\" presentationTimeOffset=\"9007199254740993\"",
-        )
+        );
     });
 }
 
 #[test]
 fn d09_months() {
     breaks("D09", |f| {
-        edit(f, MPD, "minBufferTime=\"PT", "minBufferTime=\"P0M0DT")
+        edit(f, MPD, "minBufferTime=\"PT", "minBufferTime=\"P0M0DT");
     });
 }
 
@@ -1297,7 +1294,7 @@ fn d11_list_in_the_period() {
             MPD,
             "<AdaptationSet",
             "<SegmentList duration=\"6\"/><AdaptationSet",
-        )
+        );
     });
 }
 
@@ -1309,7 +1306,7 @@ fn d12_two_codecs() {
             MPD,
             "codecs=\"mp4a.40.2\"",
             "codecs=\"mp4a.40.2,mp4a.40.5\"",
-        )
+        );
     });
 }
 
@@ -1326,7 +1323,7 @@ fn d13_aspect_missing() {
 #[test]
 fn d14_channel_configuration_missing() {
     breaks("D14", |f| {
-        edit(f, MPD, "AudioChannelConfiguration", "EssentialProperty")
+        edit(f, MPD, "AudioChannelConfiguration", "EssentialProperty");
     });
 }
 
@@ -1338,7 +1335,7 @@ fn d14_wrong_sampling_rate() {
             MPD,
             "audioSamplingRate=\"48000\"",
             "audioSamplingRate=\"44100\"",
-        )
+        );
     });
 }
 
@@ -1364,15 +1361,13 @@ fn d16_id_twice() {
 #[test]
 fn d16_set_without_id() {
     breaks("D16", |f| {
-        edit(f, MPD, "<AdaptationSet id=\"1\"", "<AdaptationSet")
+        edit(f, MPD, "<AdaptationSet id=\"1\"", "<AdaptationSet");
     });
 }
 
 #[test]
 fn d17_bandwidth_too_low() {
-    breaks("D17", |f| {
-        edit_number(f, MPD, " bandwidth=\"", |n| n * 4 / 5)
-    });
+    breaks("D17", |f| edit_number(f, MPD, " bandwidth=\"", |n| n / 2));
 }
 
 #[test]
@@ -1410,7 +1405,7 @@ fn d23_dash_names_other_objects() {
 #[test]
 fn c14_codecs_of_the_mpd_wrong() {
     breaks("C14", |f| {
-        edit(f, MPD, "codecs=\"avc1.64", "codecs=\"avc1.4D")
+        edit(f, MPD, "codecs=\"avc1.64", "codecs=\"avc1.4D");
     });
 }
 
@@ -1497,11 +1492,15 @@ fn a_directory_is_verified_like_memory_and_by_file_name() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
-/// Runs FFmpeg; `None` when it isn't installed.
+/// Runs FFmpeg, `~` standing for a space within an argument; `None` when it isn't installed.
 fn ffmpeg(dir: &Path, arguments: &str) -> Option<()> {
     let run = std::process::Command::new("ffmpeg")
         .args("-nostdin -loglevel error -y".split(' '))
-        .args(arguments.split(' '))
+        .args(
+            arguments
+                .split(' ')
+                .map(|argument| argument.replace('~', " ")),
+        )
         .current_dir(dir)
         .status();
     match run {
@@ -1521,16 +1520,16 @@ const SOURCE: &str = "-f lavfi -i testsrc=size=320x180:rate=25:duration=9 -f lav
 #[test]
 fn a_foreign_presentation_is_read_and_its_known_faults_told() {
     let dir = tempfile::tempdir().expect("a directory");
-    let arguments = format!("{SOURCE} -f dash -hls_playlist 1 -seg_duration 4 out.mpd");
+    let rungs = "-map 0:v -map 0:v -map 1:a -s:v:1 160x90";
+    let sets = "-adaptation_sets id=0,streams=v~id=1,streams=a";
+    let arguments =
+        format!("{SOURCE} {rungs} -f dash {sets} -hls_playlist 1 -seg_duration 4 out.mpd");
     if ffmpeg(dir.path(), &arguments).is_none() {
         return;
     }
     let report = verify_target(dir.path().to_str().expect("UTF-8")).expect("verifies");
     assert!(!report.passed(), "{report}");
-    for id in ["H16", "H08", "H23", "D02"] {
-        println!("{id} {:?}", report.rule(id).expect("a rule").status);
-    }
-    for id in ["H16", "H08"] {
+    for id in ["H08", "H16", "H23", "H24", "H25", "C01", "D15"] {
         assert_eq!(
             report.rule(id).expect("a rule").status,
             Status::Failed,
@@ -1577,6 +1576,116 @@ fn transport_streams_byte_ranges_and_muxed_files_are_survived() {
             _ => assert_eq!(status("D23"), Status::NotApplicable, "{report}"),
         }
     }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+    /// Whatever is flipped, cut or doubled: there is a report or an error, never a panic.
+    #[test]
+    fn no_damage_makes_it_panic(
+        which in proptest::prelude::any::<proptest::sample::Index>(),
+        hits in proptest::collection::vec((0_usize..4000, proptest::prelude::any::<u8>()), 1..12),
+        cut in proptest::option::of(0_usize..3000),
+    ) {
+        let recipe = Recipe { frame_bytes: [60, 20], ..Recipe::default() };
+        let mut files = build(&recipe);
+        let names: Vec<String> = files.keys().cloned().collect();
+        let bytes = files.get_mut(which.get(&names)).expect("there");
+        for (at, value) in hits {
+            let len = bytes.len();
+            if let Some(byte) = bytes.get_mut(at % len.max(1)) {
+                *byte = value;
+            }
+        }
+        bytes.truncate(cut.unwrap_or(usize::MAX));
+        let _ = verify(&Memory::new(files), None).map(|report| report.to_string());
+    }
+}
+
+/// Answers HTTP on a loopback port with `files`; `/moved/` redirects to the root.
+#[cfg(feature = "aws")]
+fn serve(files: Files) -> String {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut lines = BufReader::new(stream.try_clone().expect("a handle")).lines();
+            let request = lines
+                .next()
+                .and_then(std::result::Result::ok)
+                .unwrap_or_default();
+            let mut range = None;
+            for line in lines
+                .map_while(std::result::Result::ok)
+                .take_while(|l| !l.is_empty())
+            {
+                let line = line.to_ascii_lowercase();
+                if let Some(bytes) = line.strip_prefix("range: bytes=") {
+                    let (first, last) = bytes.split_once('-').expect("a range");
+                    range = Some((first.parse().expect("first"), last.parse().expect("last")));
+                }
+            }
+            let answer = answer(&files, &request, range);
+            stream.write_all(&answer).expect("written");
+        }
+    });
+    base
+}
+
+#[cfg(feature = "aws")]
+fn answer(files: &Files, request: &str, range: Option<(usize, usize)>) -> Vec<u8> {
+    let mut words = request.split(' ');
+    let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or("/"));
+    if let Some(rest) = path.strip_prefix("/moved/") {
+        let head = format!(
+            "HTTP/1.1 302 Found\r\nLocation: /{rest}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        return head.into();
+    }
+    let Some(bytes) = files.get(path.trim_start_matches('/')) else {
+        return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into();
+    };
+    let (status, part) = match range {
+        Some((first, last)) => (
+            "206 Partial Content",
+            &bytes[first..bytes.len().min(last + 1)],
+        ),
+        None => ("200 OK", &bytes[..]),
+    };
+    let memory = Memory::new(Files::new());
+    let kind = memory.content_type(path).expect("known");
+    let len = part.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n"
+    );
+    let body = if method == "HEAD" { &[][..] } else { part };
+    [head.as_bytes(), body].concat()
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn a_url_is_verified_like_a_directory_and_redirects_are_told() {
+    let base = serve(build(&Recipe::default()));
+    for target in [
+        base.clone(),
+        format!("{base}/"),
+        format!("{base}/index.m3u8"),
+    ] {
+        let report = verify_target(&target).expect("verifies");
+        assert!(report.passed(), "{report}");
+        assert_eq!(report.rule("H19").expect("a rule").status, Status::Ok);
+    }
+    let report = verify_target(&format!("{base}/moved/")).expect("verifies");
+    assert_eq!(
+        report.rule("H19").expect("a rule").status,
+        Status::Failed,
+        "{report}"
+    );
+    let error = verify_target(&format!("{base}/nothing/")).expect_err("nothing there");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
 #[test]
