@@ -325,14 +325,18 @@ fn write_revision(store: &BlockingStore, presentation: &Presentation) -> Result<
         store.create(&key, vec![Bytes::from(playlist)])?;
     }
     let playlist = hls::multivariant(presentation, "")?;
-    let key = Key::Multivariant {
-        revision: revision.clone(),
-    };
-    store.create(&key, vec![Bytes::from(playlist)])?;
-    let key = Key::Mpd {
-        revision: revision.clone(),
-    };
-    store.create(&key, vec![Bytes::from(dash::mpd(presentation, "")?)])?;
+    // Replaced, not created: a run that mends a damaged folder measures other sizes.
+    let revision = revision.clone();
+    store.replace(
+        &Key::Multivariant {
+            revision: revision.clone(),
+        },
+        Bytes::from(playlist),
+    )?;
+    store.replace(
+        &Key::Mpd { revision },
+        Bytes::from(dash::mpd(presentation, "")?),
+    )?;
     Ok(())
 }
 

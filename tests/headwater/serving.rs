@@ -56,7 +56,7 @@ fn objects_are_delivered_with_the_right_headers() {
     let result = package(
         &fixture("talk.mp4"),
         &out,
-        &["--rungs", "90", "--preset", "ultrafast"],
+        &["--rungs", "180,90", "--preset", "ultrafast"],
     );
     let server = Server::start(data.path());
     let (head, body) = server.ask("GET", "/v/talk/index.m3u8", "");
@@ -99,7 +99,7 @@ fn nothing_else_is_delivered() {
     let result = package(
         &fixture("talk.mp4"),
         data.path(),
-        &["--rungs", "90", "--preset", "ultrafast"],
+        &["--rungs", "180,90", "--preset", "ultrafast"],
     );
     let server = Server::start(data.path());
     let plan = format!("/r/{}/plan.json", result["revision"].as_str().unwrap());
