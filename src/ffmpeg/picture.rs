@@ -111,7 +111,7 @@ fn scale_chain(width: u32, height: u32, shape: Shape) -> String {
 /// zimg takes no pictures of odd sizes whose chroma is subsampled: those get a chroma sample for
 /// each pixel first, in the depth that loses nothing.
 fn whole_chroma(shape: Shape) -> &'static str {
-    if shape.width % 2 == 0 && shape.height % 2 == 0 {
+    if shape.width.is_multiple_of(2) && shape.height.is_multiple_of(2) {
         ""
     } else if is_full_range(shape.format) {
         "format=yuvj444p,"
