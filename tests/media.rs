@@ -4,6 +4,20 @@
 //! Clips are read from `HEADWATER_MEDIA`, else from `../shared/media`; tests whose clip is not
 //! there say so and pass.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    clippy::wildcard_imports,
+    reason = "helpers of tests, which may panic and print"
+)]
+
 #[path = "media/support.rs"]
 mod support;
 

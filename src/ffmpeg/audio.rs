@@ -4,12 +4,11 @@
 //! the output's. The resampler always starts at a position where both rates have a sample, so
 //! stretches that were made apart agree to the sample and to its phase.
 
-use std::time::{Duration, Instant};
-
 use ffmpeg_next as ffmpeg;
 
 use super::aac::{AacEncoder, FRAME};
 use super::decode::{Decoder, Kind};
+use super::heartbeat::Heartbeat;
 use super::sys::{self, Resampler, SoundShape};
 use crate::error::{Error, Result};
 use crate::media::{AudioTask, EncodedSample, TaskFiles, TaskOutput, TaskSummary};
@@ -25,12 +24,12 @@ const LOOKAHEAD: u32 = 2;
 pub(super) fn run(
     task: &AudioTask,
     files: &TaskFiles,
-    sink: &dyn TaskOutput,
+    output: &dyn TaskOutput,
 ) -> Result<TaskSummary> {
-    let mut encoders = Encoders::open(task, sink)?;
+    let mut encoders = Encoders::open(task, output)?;
     let mut report = (Vec::new(), 0);
     if !task.samples.is_empty() {
-        report = decode(task, files, sink, &mut encoders)?;
+        report = decode(task, files, output, &mut encoders)?;
     }
     let configs = encoders.finish()?;
     Ok(TaskSummary {
@@ -43,7 +42,7 @@ pub(super) fn run(
 fn decode(
     task: &AudioTask,
     files: &TaskFiles,
-    sink: &dyn TaskOutput,
+    output: &dyn TaskOutput,
     encoders: &mut Encoders<'_>,
 ) -> Result<(Vec<crate::media::Damage>, u64)> {
     let kind = Kind::Audio {
@@ -52,13 +51,10 @@ fn decode(
     };
     let mut decoder = Decoder::open(&task.codec, &task.config, task.timescale, kind, 1)?;
     let mut placer = Placer::new(task);
-    let mut reported = Instant::now();
+    let heartbeat = Heartbeat::new(output);
     for sample in &task.samples {
         decoder.push(files, sample, &mut |frame| placer.push(&frame, encoders))?;
-        if reported.elapsed() >= Duration::from_secs(1) {
-            sink.progress(decoder.decoded())?;
-            reported = Instant::now();
-        }
+        heartbeat.beat()?;
         if encoders.is_full() {
             break;
         }
@@ -255,7 +251,7 @@ impl Track {
 /// All renditions' encoders, and the sound that waits for them.
 struct Encoders<'a> {
     task: &'a AudioTask,
-    sink: &'a dyn TaskOutput,
+    output: &'a dyn TaskOutput,
     encoders: Vec<(AacEncoder, u32)>,
     /// Position of the next sample to arrive.
     arriving: i64,
@@ -268,7 +264,7 @@ struct Encoders<'a> {
 }
 
 impl<'a> Encoders<'a> {
-    fn open(task: &'a AudioTask, sink: &'a dyn TaskOutput) -> Result<Self> {
+    fn open(task: &'a AudioTask, output: &'a dyn TaskOutput) -> Result<Self> {
         if task.head > task.first_frame || task.frames == 0 || task.sample_rate == 0 {
             return Err(Error::internal(
                 "the audio task asks for frames that are not there",
@@ -287,7 +283,7 @@ impl<'a> Encoders<'a> {
         let start = (i64::from(task.first_frame - task.head) + 1) * frame - i64::from(task.priming);
         Ok(Self {
             task,
-            sink,
+            output,
             encoders,
             arriving: start,
             start,
@@ -384,7 +380,7 @@ impl<'a> Encoders<'a> {
             for (rendition, (encoder, count)) in (0_u32..).zip(&mut self.encoders) {
                 let mut outlet = Outlet {
                     task: self.task,
-                    sink: self.sink,
+                    output: self.output,
                     rendition,
                     count,
                 };
@@ -410,7 +406,7 @@ impl<'a> Encoders<'a> {
         for (rendition, (encoder, count)) in (0_u32..).zip(&mut self.encoders) {
             let mut outlet = Outlet {
                 task: self.task,
-                sink: self.sink,
+                output: self.output,
                 rendition,
                 count,
             };
@@ -429,7 +425,7 @@ impl<'a> Encoders<'a> {
 /// Sends on the frames to keep.
 struct Outlet<'a> {
     task: &'a AudioTask,
-    sink: &'a dyn TaskOutput,
+    output: &'a dyn TaskOutput,
     rendition: u32,
     /// Frames that came out of this encoder.
     count: &'a mut u32,
@@ -444,7 +440,7 @@ impl Outlet<'_> {
             return Ok(());
         }
         let frame = task.first_frame - task.head + number;
-        self.sink.sample(EncodedSample {
+        self.output.sample(EncodedSample {
             rendition: self.rendition,
             frame,
             sync: true,

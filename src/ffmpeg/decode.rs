@@ -201,11 +201,6 @@ impl Decoder {
         }
     }
 
-    /// Frames decoded so far.
-    pub(super) fn decoded(&self) -> u64 {
-        self.decoded
-    }
-
     /// What was damaged, and how many frames came out.
     ///
     /// # Errors

@@ -6,12 +6,12 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::stream::Disposition;
 
 use super::bytes_of::MAX_SAMPLE_BYTES;
+use super::heartbeat::Heartbeat;
 use super::sys::{self, StreamParameters};
 use super::times::{self, Continuity, TimedSample};
 use super::{decode, from_av, language, locate, order};
@@ -229,7 +229,7 @@ impl Demuxed {
     ) -> Result<()> {
         let breaks_clock = ["mpegts", "mpeg"].contains(&sys::format_name(input).as_str());
         let (mut total, mut broken) = (0_usize, 0);
-        let mut reported = Instant::now();
+        let heartbeat = Heartbeat::new(output);
         loop {
             let mut packet = ffmpeg::Packet::empty();
             match packet.read(input) {
@@ -261,10 +261,7 @@ impl Demuxed {
                 0
             };
             self.add(&packet, input, offset, files, output)?;
-            if reported.elapsed() >= Duration::from_secs(1) {
-                output.progress(total as u64)?;
-                reported = Instant::now();
-            }
+            heartbeat.beat()?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod bytes_of;
 mod decode;
 mod deinterlace;
 mod h264;
+mod heartbeat;
 mod index;
 mod language;
 mod locate;

@@ -1,8 +1,7 @@
 //! Presentation order of pictures whose container doesn't tell: learnt by decoding them once.
 
-use std::time::{Duration, Instant};
-
 use super::decode::{Decoder, Kind};
+use super::heartbeat::Heartbeat;
 use crate::error::Result;
 use crate::media::{Codec, Place, TaskFiles, TaskOutput, TaskSample};
 use crate::time::Timescale;
@@ -25,7 +24,7 @@ pub(super) fn presentation_ranks(
     };
     let mut decoder = Decoder::open(codec, config, Timescale::MILLIS, kind, 1)?;
     let mut seen = Vec::new();
-    let mut reported = Instant::now();
+    let heartbeat = Heartbeat::new(output);
     for (number, (place, sync)) in (0_i64..).zip(places) {
         let sample = TaskSample {
             place: *place,
@@ -38,10 +37,7 @@ pub(super) fn presentation_ranks(
             seen.extend(frame.pts());
             Ok(())
         })?;
-        if reported.elapsed() >= Duration::from_secs(1) {
-            output.progress(decoder.decoded())?;
-            reported = Instant::now();
-        }
+        heartbeat.beat()?;
     }
     decoder.finish(&mut |frame| {
         seen.extend(frame.pts());

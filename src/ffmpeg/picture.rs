@@ -96,12 +96,28 @@ fn scale_chain(width: u32, height: u32, shape: Shape) -> String {
     if matches!(shape.colour.transfer, PQ | HLG) {
         // High dynamic range: to linear light, down to the peak of SDR, and back to a curve.
         return format!(
-            "zscale={size}:transfer=linear:npl=100,format=gbrpf32le,zscale=primaries=709,\
-             tonemap=tonemap=hable:desat=0,zscale={target},format=yuv420p"
+            "{}zscale={size}:transfer=linear:npl=100,format=gbrpf32le,zscale=primaries=709,\
+             tonemap=tonemap=hable:desat=0,zscale={target},format=yuv420p",
+            whole_chroma(shape)
         );
     }
     // Ordered dither repeats exactly, and costs nothing where no depth is lost.
-    format!("zscale={size}:{target}:dither=ordered,format=yuv420p")
+    format!(
+        "{}zscale={size}:{target}:dither=ordered,format=yuv420p",
+        whole_chroma(shape)
+    )
+}
+
+/// zimg takes no pictures of odd sizes whose chroma is subsampled: those get a chroma sample for
+/// each pixel first, in the depth that loses nothing.
+fn whole_chroma(shape: Shape) -> &'static str {
+    if shape.width.is_multiple_of(2) && shape.height.is_multiple_of(2) {
+        ""
+    } else if is_full_range(shape.format) {
+        "format=yuvj444p,"
+    } else {
+        "format=yuv444p|yuv444p10|yuv444p12|gbrp,"
+    }
 }
 
 fn orientation_chain(orientation: Orientation) -> String {

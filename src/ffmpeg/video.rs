@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use ffmpeg_next as ffmpeg;
 
 use super::decode::{Decoder, Kind, reorder_depth};
 use super::deinterlace::Deinterlacer;
 use super::h264::{EncodedPicture, H264Encoder};
+use super::heartbeat::Heartbeat;
 use super::picture::PictureFilter;
 use super::selection::{Chosen, Selection};
 use crate::error::{Error, Result};
@@ -20,26 +20,25 @@ use crate::media::{EncodedSample, TaskFiles, TaskOutput, TaskSummary, VideoEncod
 
 /// Pictures that wait for a rung, at most.
 const QUEUE: usize = 6;
-/// How often the parent hears that decoding goes on.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Does a video task.
 pub(super) fn run(
     task: &VideoTask,
     files: &TaskFiles,
-    sink: &dyn TaskOutput,
+    output: &dyn TaskOutput,
 ) -> Result<TaskSummary> {
     check(task)?;
+    let heartbeat = Heartbeat::new(output);
     thread::scope(|scope| {
         let mut queues = Vec::new();
         let mut rungs = Vec::new();
         for (number, encode) in (0_u32..).zip(&task.renditions) {
             let (queue, pictures) = sync_channel(QUEUE);
             queues.push(queue);
-            let rung = Rung::open(task, number, encode, sink)?;
+            let rung = Rung::open(task, number, encode, output, &heartbeat)?;
             rungs.push(scope.spawn(move || rung.run(&pictures)));
         }
-        let decoded = decode(task, files, sink, &queues);
+        let decoded = decode(task, files, &heartbeat, &queues);
         drop(queues);
         let mut configs = Vec::new();
         let mut failure = None;
@@ -124,7 +123,7 @@ type Report = (Vec<crate::media::Damage>, u64);
 fn decode(
     task: &VideoTask,
     files: &TaskFiles,
-    sink: &dyn TaskOutput,
+    heartbeat: &Heartbeat<'_>,
     queues: &[SyncSender<Arc<Picture>>],
 ) -> Result<Report> {
     let kind = Kind::Video {
@@ -137,13 +136,9 @@ fn decode(
         selection: Selection::new(&task.frames),
         queues,
     };
-    let mut reported = Instant::now();
     for sample in &task.samples {
         decoder.push(files, sample, &mut |frame| stage.push(frame))?;
-        if reported.elapsed() >= PROGRESS_INTERVAL {
-            sink.progress(decoder.decoded())?;
-            reported = Instant::now();
-        }
+        heartbeat.beat()?;
         if stage.selection.is_done() {
             break;
         }
@@ -208,7 +203,8 @@ struct Rung<'a> {
     number: u32,
     filter: PictureFilter,
     encoder: H264Encoder,
-    sink: &'a dyn TaskOutput,
+    output: &'a dyn TaskOutput,
+    heartbeat: &'a Heartbeat<'a>,
     /// The picture filtered last, kept because frames may repeat.
     filtered: Option<(Arc<ffmpeg::Frame>, ffmpeg::Frame)>,
     /// Kept samples sent so far.
@@ -220,14 +216,16 @@ impl<'a> Rung<'a> {
         task: &'a VideoTask,
         number: u32,
         encode: &VideoEncode,
-        sink: &'a dyn TaskOutput,
+        output: &'a dyn TaskOutput,
+        heartbeat: &'a Heartbeat<'a>,
     ) -> Result<Self> {
         Ok(Self {
             task,
             number,
             filter: PictureFilter::new(encode.width, encode.height, &task.picture),
             encoder: H264Encoder::open(encode, task.frame_rate)?,
-            sink,
+            output,
+            heartbeat,
             filtered: None,
             sent: 0,
         })
@@ -235,6 +233,7 @@ impl<'a> Rung<'a> {
 
     fn run(mut self, pictures: &Receiver<Arc<Picture>>) -> Result<Vec<u8>> {
         for chosen in pictures {
+            self.heartbeat.beat()?;
             self.filter(&chosen)?;
             let Some((_, picture)) = &self.filtered else {
                 continue;
@@ -243,7 +242,7 @@ impl<'a> Rung<'a> {
             let mut out = Outlet {
                 task: self.task,
                 rung: self.number,
-                sink: self.sink,
+                output: self.output,
                 sent: &mut self.sent,
             };
             self.encoder
@@ -254,7 +253,7 @@ impl<'a> Rung<'a> {
         let mut out = Outlet {
             task: self.task,
             rung: self.number,
-            sink: self.sink,
+            output: self.output,
             sent: &mut self.sent,
         };
         self.encoder.finish(&mut |encoded| out.take(encoded))?;
@@ -284,7 +283,7 @@ impl<'a> Rung<'a> {
 struct Outlet<'a> {
     task: &'a VideoTask,
     rung: u32,
-    sink: &'a dyn TaskOutput,
+    output: &'a dyn TaskOutput,
     sent: &'a mut u32,
 }
 
@@ -308,7 +307,7 @@ impl Outlet<'_> {
             return Ok(());
         }
         *self.sent += 1;
-        self.sink.sample(EncodedSample {
+        self.output.sample(EncodedSample {
             rendition: self.rung,
             frame: self.task.first_frame + number,
             sync: encoded.idr,

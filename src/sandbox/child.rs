@@ -12,7 +12,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 
 use super::Options;
 use super::lockdown::{Limits, lock_down};
-use super::protocol::{Message, Reply, read_task, write};
+use super::protocol::{Layers, Message, Reply, read_task, write};
 use crate::error::{Error, Result};
 use crate::media::{EncodedSample, Task, TaskFiles, TaskOutput, TaskResult};
 
@@ -20,10 +20,11 @@ use crate::media::{EncodedSample, Task, TaskFiles, TaskOutput, TaskResult};
 pub(super) const FILES_BYTE: u8 = b'F';
 
 /// The arguments a child is started with.
-pub(super) fn arguments(options: &Options) -> [String; 2] {
+pub(super) fn arguments(options: &Options) -> [String; 3] {
     [
         options.memory_limit_bytes.to_string(),
         options.cpu_seconds.unwrap_or(0).to_string(),
+        u8::from(options.strict).to_string(),
     ]
 }
 
@@ -62,8 +63,19 @@ fn serve(
     };
     let layers = lock_down(&limits);
     output.send(&Message::Reply(Box::new(Reply::Hello(layers))))?;
+    if number(2) == Some(1) && !layers.complete() {
+        return Err(not_confined(layers));
+    }
     let task = read_task(&mut std::io::stdin().lock())?;
     work(task, &files, output)
+}
+
+/// The refusal to work unconfined.
+pub(super) fn not_confined(layers: Layers) -> Error {
+    Error::unsupported(format!(
+        "this system can't confine the decoder fully ({layers:?}); leave --strict-sandbox away to \
+         run it all the same"
+    ))
 }
 
 /// Source and spool, as the parent sent them over the socket that is our standard input.

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,10 @@ use crate::media::{
 
 /// How much of a child's stderr is kept.
 const LAST_WORDS: usize = 64 << 10;
+/// What the spool may take beyond twice the source's size.
+const SPOOL_SLACK: u64 = 64 << 20;
+/// How long a child that has closed its pipe may take to end.
+const GRACE: Duration = Duration::from_secs(2);
 /// How often a waiting parent looks whether it should stop.
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -42,6 +46,8 @@ pub struct Launcher {
 struct Receiver<'a> {
     on_sample: &'a mut dyn FnMut(EncodedSample) -> Result<()>,
     spool: Option<&'a mut File>,
+    /// How much the spool may still take.
+    room: u64,
 }
 
 impl Launcher {
@@ -62,6 +68,8 @@ impl Launcher {
         let receiver = Receiver {
             on_sample: &mut no_samples,
             spool: Some(spool),
+            // Unpacked samples may be larger than the source, but not without bound.
+            room: size.saturating_mul(2).saturating_add(SPOOL_SLACK),
         };
         match self.run(&task, source, None, &never, receiver)? {
             Reply::Index(index) => Ok(index),
@@ -83,7 +91,13 @@ impl Launcher {
         stop: &AtomicBool,
         on_sample: &mut dyn FnMut(EncodedSample) -> Result<()>,
     ) -> Result<TaskSummary> {
-        self.encode(&Task::Video(task.clone()), source, spool, stop, on_sample)
+        let mut tally = Tally::new(
+            task.renditions.len(),
+            task.first_frame + task.head,
+            task.keep,
+        );
+        let whole = Task::Video(task.clone());
+        self.encode(&whole, source, spool, stop, &mut tally, on_sample)
     }
 
     /// Does an audio task.
@@ -98,7 +112,9 @@ impl Launcher {
         stop: &AtomicBool,
         on_sample: &mut dyn FnMut(EncodedSample) -> Result<()>,
     ) -> Result<TaskSummary> {
-        self.encode(&Task::Audio(task.clone()), source, spool, stop, on_sample)
+        let mut tally = Tally::new(task.renditions.len(), task.first_frame, task.frames);
+        let whole = Task::Audio(task.clone());
+        self.encode(&whole, source, spool, stop, &mut tally, on_sample)
     }
 
     fn encode(
@@ -107,14 +123,20 @@ impl Launcher {
         source: &File,
         spool: Option<&File>,
         stop: &AtomicBool,
+        tally: &mut Tally,
         on_sample: &mut dyn FnMut(EncodedSample) -> Result<()>,
     ) -> Result<TaskSummary> {
+        let mut counted = |sample: EncodedSample| {
+            tally.take(&sample)?;
+            on_sample(sample)
+        };
         let receiver = Receiver {
-            on_sample,
+            on_sample: &mut counted,
             spool: None,
+            room: 0,
         };
         match self.run(task, source, spool, stop, receiver)? {
-            Reply::Summary(summary) => Ok(summary),
+            Reply::Summary(summary) => tally.finish(summary),
             _ => Err(Error::internal(
                 "the media child answered a task with something else",
             )),
@@ -131,6 +153,8 @@ impl Launcher {
     ) -> Result<Reply> {
         let (mut ours, theirs) =
             UnixStream::pair().map_err(|e| Error::io("making a socket for the media child", e))?;
+        ours.set_write_timeout(Some(self.options.stall))
+            .map_err(|e| Error::io("making a socket for the media child", e))?;
         let mut running = Running::start(&self.options, theirs)?;
         let given = send_files(&ours, source, spool)
             .and_then(|()| write_task(&mut ours, task))
@@ -142,6 +166,52 @@ impl Launcher {
             (Ok(None), _) => Err(running.obituary()),
             (Err(e), _) => Err(e),
         }
+    }
+}
+
+/// Counts what a child delivers: each frame of each rendition once, and nothing else. The child
+/// is not trusted; whoever muxes its samples need not check again.
+struct Tally {
+    frames: std::ops::Range<u32>,
+    seen: Vec<Vec<bool>>,
+}
+
+impl Tally {
+    fn new(renditions: usize, first: u32, count: u32) -> Self {
+        let len = usize::try_from(count).unwrap_or(0);
+        Self {
+            frames: first..first.saturating_add(count),
+            seen: vec![vec![false; len]; renditions],
+        }
+    }
+
+    fn take(&mut self, sample: &EncodedSample) -> Result<()> {
+        let at = sample.frame.wrapping_sub(self.frames.start);
+        let slot = usize::try_from(sample.rendition)
+            .ok()
+            .and_then(|rendition| self.seen.get_mut(rendition))
+            .and_then(|seen| seen.get_mut(usize::try_from(at).ok()?));
+        match slot {
+            Some(seen @ false) if !sample.data.is_empty() => {
+                *seen = true;
+                Ok(())
+            }
+            _ => Err(Error::internal(format!(
+                "the media child gave frame {} of rendition {}, which nobody asked for",
+                sample.frame, sample.rendition
+            ))),
+        }
+    }
+
+    fn finish(&self, summary: TaskSummary) -> Result<TaskSummary> {
+        let missing = self.seen.iter().flatten().filter(|seen| !**seen).count();
+        if missing > 0 || summary.configs.len() != self.seen.len() {
+            return Err(Error::internal(format!(
+                "the media child left out {missing} frames of {:?}",
+                self.frames
+            )));
+        }
+        Ok(summary)
     }
 }
 
@@ -226,11 +296,7 @@ impl Running {
             .stdout
             .take()
             .ok_or_else(|| Error::internal("no pipe"))?;
-        let mut err = self
-            .child
-            .stderr
-            .take()
-            .ok_or_else(|| Error::internal("no pipe"))?;
+        let mut err = self.child.stderr.take();
         let mut buffer = BytesMut::new();
         let mut chunk = vec![0; 256 << 10];
         let mut heard = Instant::now();
@@ -241,10 +307,13 @@ impl Running {
             if heard.elapsed() > options.stall {
                 return Err(self.stalled(options));
             }
-            let (out_ready, err_ready) = wait(&out, &err)?;
+            let (out_ready, err_ready) = wait(&out, err.as_ref())?;
             if err_ready {
-                let read = err.read(&mut chunk).unwrap_or(0);
-                self.remember(&chunk[..read]);
+                let read = err.as_mut().map_or(Ok(0), |err| err.read(&mut chunk));
+                match read {
+                    Ok(read) if read > 0 => self.remember(&chunk[..read]),
+                    _ => err = None,
+                }
             }
             if !out_ready {
                 continue;
@@ -253,7 +322,10 @@ impl Running {
                 .read(&mut chunk)
                 .map_err(|e| Error::io("reading from the child", e))?;
             if read == 0 {
-                let _ = err.read_to_end(&mut self.last_words);
+                self.end_within(GRACE);
+                while let Some(Ok(read @ 1..)) = err.as_mut().map(|err| err.read(&mut chunk)) {
+                    self.remember(&chunk[..read]);
+                }
                 return Ok(None);
             }
             heard = Instant::now();
@@ -272,10 +344,22 @@ impl Running {
         self.last_words.drain(..excess);
     }
 
-    fn end(&mut self) -> Option<ExitStatus> {
-        // The child leads a group of its own; whatever it may have started goes with it.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
-        self.child.wait().ok()
+    /// Kills the child, unless it has been reaped: its number may be another's by then.
+    fn end(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // The child leads a group of its own; whatever it may have started goes with it.
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+
+    /// Lets the child end by itself for a while.
+    fn end_within(&mut self, grace: Duration) {
+        let since = Instant::now();
+        while since.elapsed() < grace && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.end();
     }
 
     fn stalled(&mut self, options: &Options) -> Error {
@@ -310,11 +394,9 @@ impl Running {
 }
 
 /// Waits a moment for either pipe; a closed one counts as ready.
-fn wait(out: &impl AsFd, err: &impl AsFd) -> Result<(bool, bool)> {
-    let mut files = [
-        PollFd::new(out, PollFlags::IN),
-        PollFd::new(err, PollFlags::IN),
-    ];
+fn wait(out: &impl AsFd, err: Option<&impl AsFd>) -> Result<(bool, bool)> {
+    let mut files = vec![PollFd::new(out, PollFlags::IN)];
+    files.extend(err.map(|err| PollFd::new(err, PollFlags::IN)));
     let glance = Timespec {
         tv_sec: 0,
         tv_nsec: i64::from(GLANCE.subsec_nanos()),
@@ -323,9 +405,8 @@ fn wait(out: &impl AsFd, err: &impl AsFd) -> Result<(bool, bool)> {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(e) => return Err(Error::io("waiting for the media child", e.into())),
     }
-    let data = |file: &PollFd<'_>| file.revents().contains(PollFlags::IN);
-    let ended = |file: &PollFd<'_>| !file.revents().is_empty();
-    Ok((ended(&files[0]), data(&files[1])))
+    let ready = |file: Option<&PollFd<'_>>| file.is_some_and(|file| !file.revents().is_empty());
+    Ok((ready(files.first()), ready(files.get(1))))
 }
 
 impl Receiver<'_> {
@@ -336,16 +417,19 @@ impl Receiver<'_> {
             Message::Spool(bytes) => {
                 let spool = self.spool.as_mut();
                 let spool = spool.ok_or_else(|| Error::internal("a spool nobody asked for"))?;
+                self.room = self.room.checked_sub(bytes.len() as u64).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Exhausted,
+                        "the source unpacks to more than twice its size",
+                    )
+                })?;
                 spool
                     .write_all(&bytes)
                     .map_err(|e| Error::io("writing the spool", e))?;
             }
             Message::Reply(reply) => match *reply {
                 Reply::Hello(layers) if options.strict && !layers.complete() => {
-                    return Err(Error::unsupported(format!(
-                        "this system can't confine the decoder fully ({layers:?}); leave \
-                         --strict-sandbox away to run it all the same"
-                    )));
+                    return Err(child::not_confined(layers));
                 }
                 Reply::Hello(_) => {}
                 Reply::Failed { kind, message } => return Err(Error::new(kind, message)),

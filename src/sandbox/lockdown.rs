@@ -119,7 +119,7 @@ const ALLOWED_HERE: &[i64] = &[];
 
 fn forbid_system_calls() -> bool {
     let programs = || -> Result<[BpfProgram; 2], seccompiler::BackendError> {
-        // The allow-list last: it does not allow further filters.
+        // The list last: once it is in force, no further filter can be added.
         Ok([no_clone3()?, allow_list()?])
     };
     programs().is_ok_and(|programs| programs.iter().all(|p| apply_filter_all_threads(p).is_ok()))
@@ -195,9 +195,9 @@ pub fn self_test() -> serde_json::Value {
         cpu_seconds: None,
     };
     let own = std::env::current_exe().unwrap_or_default();
+    let parent = rustix::process::getppid();
     let layers = lock_down(&limits);
     let thread = std::thread::spawn(|| 1).join().is_ok();
-    let parent = rustix::process::getppid();
     let more = Rlimit {
         current: Some(64),
         maximum: Some(64),

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
 use headwater::codec::avc::{self, AvcConfig};
@@ -291,29 +291,13 @@ pub fn annex_b(config: &AvcConfig, samples: &[&EncodedSample]) -> Vec<u8> {
     stream
 }
 
-/// What FFmpeg's own program makes of bytes: its output, and what it complained about.
-pub fn ffmpeg(arguments: &[&str], input: &Path) -> (Vec<u8>, String) {
-    let output = Command::new("ffmpeg")
-        .args(["-hide_banner", "-nostdin", "-v", "warning"])
-        .args(arguments)
-        .arg("-i")
-        .arg(input)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    (
-        output.stdout,
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
-}
-
 pub fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();
     file
 }
 
-/// Decodes an H.264 stream: (frames, width, height, pix_fmt, colour space, IDR positions).
+/// What ffprobe finds in an H.264 stream.
 pub fn probe(stream: &[u8]) -> Probed {
     let file = written(stream);
     let output = Command::new("ffprobe")
@@ -339,7 +323,7 @@ pub struct Probed {
     pub warnings: String,
 }
 
-/// Sum of absolute sample-to-sample agreement: PSNR of luma between two raw 4:2:0 videos.
+/// Peak signal-to-noise ratio of two raw pictures, in dB.
 pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
     assert_eq!(a.len(), b.len());
     let error: f64 = a

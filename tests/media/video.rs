@@ -35,3 +35,222 @@ fn ladder_of_a_real_clip_is_whole() {
     assert_eq!(made.summary.decoded, 149);
     assert_sound(&made, &task);
 }
+
+#[test]
+fn odd_sources_become_plain_h264() {
+    for (name, rate, size) in [
+        ("derived_vfr_540p.mp4", (30_000, 1001), (640, 360)),
+        ("hevc10_hlg.mp4", (30, 1), (640, 360)),
+        ("derived_prores_lt_540p.mov", (30_000, 1001), (960, 540)),
+        ("no_duration.webm", (15_000, 1001), (640, 360)),
+        ("vp9_odd_dimensions.webm", (30, 1), (160, 120)),
+        ("theora_300x400.ogv", (30, 1), (400, 300)),
+        ("avi_mpeg4.avi", (24_000, 1001), (960, 400)),
+        ("shuttle_vp8_1080x608.webm", (30_000, 1001), (480, 270)),
+        ("mpeg2_1080p24.ts", (24, 1), (640, 360)),
+        ("derived_multiaudio_subs.mkv", (24, 1), (854, 480)),
+        ("derived_interlaced_576i25_tff.ts", (25, 1), (1024, 576)),
+        ("h264_518x488.mp4", (30, 1), (518, 488)),
+        ("raw_1080p_cabac.264", (25, 1), (640, 360)),
+        ("flv_h264.flv", (30, 1), (1080, 720)),
+        ("mkv_chapters.mkv", (30, 1), (320, 240)),
+        ("h264_10bit.mp4", (30, 1), (200, 200)),
+        ("av1_hdr10.mp4", (30_000, 1001), (360, 640)),
+    ] {
+        let Some(source) = open(name) else { return };
+        let task = whole(&source, rate, 50, &[size]);
+        let made = source.run_video(&task).unwrap();
+        assert_eq!(made.summary.damage, [], "{name}");
+        assert_sound(&made, &task);
+    }
+}
+
+/// Turned pictures are what FFmpeg makes of them when it turns by itself.
+#[test]
+fn turned_pictures_stand_upright() {
+    for (name, size) in [
+        ("rot90.mov", (320, 568)),
+        ("rot180.mov", (568, 320)),
+        ("rotate_and_reflect.mp4", (720, 1080)),
+    ] {
+        let Some(source) = open(name) else { return };
+        let mut task = whole(&source, (30, 1), 50, &[size]);
+        task.renditions[0].recipe.crf = 10;
+        task.renditions[0].recipe.maxrate = 40_000_000;
+        task.renditions[0].recipe.bufsize = 40_000_000;
+        let made = source.run_video(&task).unwrap();
+        let stream = written(&made.annex_b(0));
+        let raw = |arguments: &[&str], path: &std::path::Path| {
+            std::process::Command::new("ffmpeg")
+                .args(["-v", "error"])
+                .args(arguments)
+                .arg("-i")
+                .arg(path)
+                .args(["-map", "0:v:0", "-frames:v", "3", "-vsync", "0", "-vf"])
+                .arg(format!(
+                    "scale=w={}:h={}:flags=lanczos,format=gray",
+                    size.0, size.1
+                ))
+                .args(["-f", "rawvideo", "-"])
+                .output()
+                .unwrap()
+                .stdout
+        };
+        let (ours, theirs) = (
+            raw(&["-f", "h264"], stream.path()),
+            raw(&[], &clip(name).unwrap()),
+        );
+        let quality = psnr(&ours, &theirs);
+        assert!(quality > 28.0, "{name}: {quality} dB");
+    }
+}
+
+#[test]
+fn same_task_gives_the_same_bytes_with_two_threads_too() {
+    let Some(source) = open("h264_aac_720p2997.mp4") else {
+        return;
+    };
+    let mut task = part(
+        &whole(&source, (30_000, 1001), 30, &[(1280, 720), (426, 240)]),
+        0,
+        0,
+        60,
+        0,
+    );
+    task.renditions[0].recipe.threads = 2;
+    task.renditions[0].recipe.preset = Preset::Veryfast;
+    let sorted = |mut made: Made| {
+        made.samples.sort_by_key(|sample| sample.rendition);
+        made
+    };
+    let one = sorted(source.run_video(&task).unwrap());
+    assert_eq!(one, sorted(source.run_video(&task).unwrap()));
+}
+
+/// Pieces with head and tail join into one stream: same parameter sets, all frames, no complaint.
+#[test]
+fn pieces_join_without_a_seam() {
+    let Some(source) = open("bbb_480p24_aac51_30s.mp4") else {
+        return;
+    };
+    let mut whole = whole(&source, (24, 1), 48, &[(426, 240)]);
+    whole.renditions[0].recipe.preset = Preset::Veryfast;
+    let mut samples = Vec::new();
+    let mut configs = Vec::new();
+    for first in (0..whole.frames.len()).step_by(144) {
+        let head = first.min(48);
+        let keep = (whole.frames.len() - first).min(144);
+        let made = source
+            .run_video(&part(&whole, first, head, keep, 50))
+            .unwrap();
+        assert_eq!(made.summary.damage, []);
+        samples.extend(made.samples);
+        configs.push(made.summary.configs[0].clone());
+    }
+    assert!(configs.iter().all(|config| *config == configs[0]));
+    let summary = TaskSummary {
+        configs: vec![configs[0].clone()],
+        ..TaskSummary::default()
+    };
+    assert_sound(&Made { samples, summary }, &whole);
+}
+
+/// Repeated and skipped pictures: the frame grid is met whatever the source's is.
+#[test]
+fn frame_grid_repeats_and_skips_pictures() {
+    let Some(source) = open("talk_540p2997.mp4") else {
+        return;
+    };
+    let mut task = whole(&source, (25, 1), 50, &[(480, 270)]);
+    let times: Vec<i64> = task.frames.iter().map(|frame| frame.source_time).collect();
+    let pick = (0..times.len())
+        .filter(|n| n % 6 != 5)
+        .flat_map(|n| if n % 10 == 0 { vec![n, n] } else { vec![n] });
+    task.frames = pick
+        .enumerate()
+        .map(|(number, n)| TaskFrame {
+            source_time: times[n],
+            idr: number % 50 == 0,
+        })
+        .collect();
+    task.keep = u32::try_from(task.frames.len()).unwrap();
+    let made = source.run_video(&task).unwrap();
+    assert_eq!(made.summary.damage, []);
+    assert_sound(&made, &task);
+}
+
+#[test]
+fn damage_is_reported_and_survived() {
+    let Some(source) = open("bad_ts_bitrot.ts") else {
+        return;
+    };
+    let task = whole(&source, (24, 1), 48, &[(426, 240)]);
+    let made = source.run_video(&task).unwrap();
+    assert!(!made.summary.damage.is_empty());
+    assert_sound(&made, &task);
+}
+
+#[test]
+fn nothing_decodable_is_an_error() {
+    let Some(source) = open("h264_aac_720p2997.mp4") else {
+        return;
+    };
+    let mut task = whole(&source, (30, 1), 48, &[(426, 240)]);
+    for sample in &mut task.samples {
+        sample.place.offset = 0;
+    }
+    let error = source.run_video(&task).unwrap_err();
+    assert_eq!(error.kind(), headwater::error::ErrorKind::Invalid);
+}
+
+#[test]
+fn codec_off_the_list_is_refused() {
+    let Some(source) = open("h264_aac_720p2997.mp4") else {
+        return;
+    };
+    let mut task = whole(&source, (30, 1), 48, &[(426, 240)]);
+    task.codec = Codec::from_name("cinepak");
+    let error = source.run_video(&task).unwrap_err();
+    assert_eq!(error.kind(), headwater::error::ErrorKind::Unsupported);
+}
+
+#[test]
+fn kept_frames_must_start_with_an_idr_picture() {
+    let Some(source) = open("h264_aac_720p2997.mp4") else {
+        return;
+    };
+    let mut task = whole(&source, (30, 1), 48, &[(426, 240)]);
+    (task.head, task.keep) = (7, 30);
+    assert_eq!(
+        source.run_video(&task).unwrap_err().kind(),
+        headwater::error::ErrorKind::Internal
+    );
+}
+
+/// Measures a ladder: `HEADWATER_BENCH` names the clip, `HEADWATER_CHILD` the program to measure.
+#[test]
+#[ignore = "a measurement, for an idle machine and a release build"]
+fn measure_ladder() {
+    let clip = std::env::var_os("HEADWATER_BENCH").unwrap();
+    let program = std::env::var_os("HEADWATER_CHILD").unwrap();
+    let source = index(std::path::Path::new(&clip)).unwrap();
+    let sizes = [(1920, 1080), (1280, 720), (854, 480), (640, 360)];
+    let mut task = whole(&source, (30, 1), 60, &sizes);
+    let rates = [5_000_000, 2_800_000, 1_400_000, 800_000];
+    for (number, (rendition, rate)) in task.renditions.iter_mut().zip(rates).enumerate() {
+        let recipe = &mut rendition.recipe;
+        recipe.threads = if number == 0 { 2 } else { 1 };
+        (recipe.preset, recipe.crf) = (Preset::Veryfast, 23);
+        (recipe.maxrate, recipe.bufsize) = (rate * 107 / 100, rate * 3 / 2);
+    }
+    let options = headwater::sandbox::Options {
+        program: Some(program.into()),
+        ..options()
+    };
+    let launcher = headwater::sandbox::Launcher::new(options);
+    let start = std::time::Instant::now();
+    let made = run_video(&launcher, &task, &source.file, &source.spool).unwrap();
+    let wall = start.elapsed();
+    let bytes: usize = made.samples.iter().map(|sample| sample.data.len()).sum();
+    println!("{} frames, {bytes} bytes, {wall:?}", made.samples.len());
+}
