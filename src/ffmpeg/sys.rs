@@ -90,7 +90,18 @@ pub(super) fn take_log() -> Option<String> {
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     let newest = log.pop_back();
     log.clear();
-    newest
+    newest.map(|line| without_addresses(&line))
+}
+
+/// A line of FFmpeg's without the addresses of its objects (`[h264 @ 0x55d1a2]`), which differ
+/// from run to run.
+fn without_addresses(line: &str) -> String {
+    let mut parts = line.split(" @ 0x");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+    }
+    text
 }
 
 /// Sends FFmpeg's log to [`take_log`].

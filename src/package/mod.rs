@@ -25,7 +25,7 @@ use serde::Serialize;
 pub use prepare::{Prepared, index, prepare};
 pub use progress::{Event, Progress, Silent};
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::layout::Key;
 use crate::media::{Policy, Presentation};
 use crate::sandbox;
@@ -93,7 +93,13 @@ pub fn package(
         seconds: prepared.plan.duration.seconds(),
         renditions: publish::rendition_count(&prepared.plan),
     });
-    let made = make::make(&prepared, jobs, store, options, progress, stop)?;
+    let made = make::make(&prepared, jobs, store, options, progress, stop).map_err(|e| {
+        match e.kind() {
+            // What a decoder says about the input names no file.
+            ErrorKind::Invalid | ErrorKind::Unsupported => e.context(input.display()),
+            _ => e,
+        }
+    })?;
     let stored = Stored::list(store, &prepared.revision)?;
     let presentation = publish::presentation(store, &prepared, &stored, made.warnings)?;
     progress.event(Event::Verifying);

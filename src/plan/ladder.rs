@@ -15,7 +15,7 @@ const WORTH_PERCENT: u32 = 115;
 const SHORTEST_SIDE: u32 = 64;
 /// Peak of the lowest rung in bits a second: with 64 kb/s of sound and the container's overhead
 /// it stays at or under the 192 kb/s of conformance H31.
-pub(crate) const LOWEST_MAXRATE: u32 = 96_000;
+pub(crate) const LOWEST_MAXRATE: u32 = 88_000;
 /// Least peak of any rung above the lowest.
 const LEAST_MAXRATE: u32 = 144_000;
 
@@ -199,7 +199,7 @@ impl RecipeRule<'_> {
         let named = !self.policy.rungs.is_empty();
         let maxrate = maxrate(rung, self.rate, lowest, named);
         let bufsize = if maxrate <= LOWEST_MAXRATE {
-            maxrate
+            maxrate / 3 * 2
         } else {
             maxrate / 2 * 3
         };
@@ -334,7 +334,7 @@ mod tests {
                 true,
                 false
             ),
-            96_000
+            88_000
         );
         assert!(
             maxrate(

@@ -46,6 +46,9 @@ pub struct Inspection {
     pub idr_samples: Option<Vec<u32>>,
 }
 
+/// Below this length a title's first picture alone decides its bit rate.
+const BURST_SECONDS: f64 = 4.0;
+
 /// What comes up while planning.
 #[derive(Debug, Clone, Default)]
 struct Notes {
@@ -91,6 +94,13 @@ pub fn plan(
         None => sound::Stage::alone(index, &sounds, policy)?,
     };
     let audio = sound::plan(index, &sounds, &stage, policy, &mut notes)?;
+    let is_burst = stage.duration.seconds() < BURST_SECONDS;
+    if is_burst && !notes.waivers.iter().any(|waiver| waiver.rule == "H31") {
+        notes.waive(
+            "H31",
+            "a title this short is hardly more than its first picture",
+        );
+    }
     if video.is_none() && audio.len() < 2 {
         notes.waive(
             "H30",

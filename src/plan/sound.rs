@@ -218,9 +218,10 @@ pub(crate) fn plan(
         .any(|(maker, rendition)| maker.rate_of(rendition) > lowest(policy) * 5 / 4);
     let mut renditions = Vec::new();
     for (maker, rendition) in main {
+        let low = maker.low(&rendition);
         renditions.push(rendition);
         if wants_low && is_lower {
-            renditions.push(maker.encoded(policy.audio_bitrate_low, true));
+            renditions.push(low);
         }
     }
     Ok(renditions)
@@ -284,7 +285,7 @@ impl Maker<'_> {
                         "{title}: its {channels} channels are mixed down to stereo"
                     ));
                 }
-                Ok(self.encoded(self.policy.audio_bitrate, false))
+                Ok(self.encoded(self.policy.audio_bitrate))
             }
         }
     }
@@ -421,7 +422,28 @@ impl Maker<'_> {
         }
     }
 
-    fn encoded(&self, bitrate: u32, low: bool) -> AudioRendition {
+    /// The rendition that goes with the lowest rung. It lies on the very grid of the main one,
+    /// repackaged or not: players switch between the two (C10).
+    fn low(&self, main: &AudioRendition) -> AudioRendition {
+        let bitrate = self.policy.audio_bitrate_low;
+        AudioRendition {
+            id: format!("{}-{}", main.id, bitrate / 1000),
+            method: self.encoding(bitrate),
+            channels: CHANNELS,
+            ..main.clone()
+        }
+    }
+
+    fn encoding(&self, bitrate: u32) -> AudioMethod {
+        let origin = self.stage.origin;
+        let source_start = origin.to(self.track.timescale, Rounding::Nearest).count;
+        AudioMethod::Encode {
+            bitrate,
+            source_start,
+        }
+    }
+
+    fn encoded(&self, bitrate: u32) -> AudioRendition {
         let rate = output_rate(self.track, self.policy);
         let samples = self.samples(rate);
         let frames = (samples + u64::from(PRIMING)).div_ceil(u64::from(AAC_FRAME));
@@ -432,23 +454,7 @@ impl Maker<'_> {
             frame_length: AAC_FRAME,
             frames,
         };
-        let source_start = self
-            .stage
-            .origin
-            .to(self.track.timescale, Rounding::Nearest)
-            .count;
-        let mut rendition = self.rendition(
-            frames,
-            samples,
-            AudioMethod::Encode {
-                bitrate,
-                source_start,
-            },
-        );
-        if low {
-            rendition.id = format!("{}-{}", rendition.id, bitrate / 1000);
-        }
-        rendition
+        self.rendition(frames, samples, self.encoding(bitrate))
     }
 
     fn rendition(&self, frames: AudioFrames, samples: u64, method: AudioMethod) -> AudioRendition {

@@ -472,7 +472,7 @@ fn a_plan_reads_well() {
         "30.030000 s",
         "v720",
         "copied",
-        "crf 23 up to 96 kb/s",
+        "crf 23 up to 88 kb/s",
         "AAC 64 kb/s",
         "30000/1001",
     ] {
