@@ -666,12 +666,6 @@ pub(super) fn pixel_format(number: i32) -> Option<ffmpeg::format::Pixel> {
     Some(ffmpeg::format::Pixel::from(format))
 }
 
-/// Whether the decoder marked the picture as two fields.
-pub(super) fn is_interlaced(frame: &ffmpeg::Frame) -> bool {
-    // SAFETY: a live frame.
-    unsafe { (*frame.as_ptr()).interlaced_frame != 0 }
-}
-
 /// A stream's tag of that name. Containers hold any bytes; what isn't UTF-8 is replaced.
 pub(super) fn stream_tag(stream: &ffmpeg::Stream<'_>, name: &CStr) -> Option<String> {
     // SAFETY: the stream belongs to a live format context; entries live as long as its
