@@ -690,3 +690,14 @@ pub(super) fn stream_codec(stream: &ffmpeg::Stream<'_>) -> String {
     // SAFETY: the stream belongs to a live format context and has parameters for as long.
     unsafe { codec_name((*stream.as_ptr()).codecpar) }
 }
+
+/// Makes a graph run on the thread that feeds it: some filters cut pictures into as many slices as
+/// there are threads, and their output depends on the cuts.
+pub(super) fn set_single_threaded(graph: &mut ffmpeg::filter::Graph) {
+    // SAFETY: a live graph that isn't configured yet.
+    unsafe {
+        let raw = graph.as_mut_ptr();
+        (*raw).nb_threads = 1;
+        (*raw).thread_type = 0;
+    }
+}
