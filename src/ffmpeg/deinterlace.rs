@@ -30,7 +30,7 @@ impl Deinterlacer {
             ready.extend(self.finish()?);
         }
         if self.graph.is_none() {
-            if !sys::is_interlaced(&picture) {
+            if !ffmpeg::frame::Video::from(sys::share(&picture)?).is_interlaced() {
                 ready.push((time, picture));
                 return Ok(ready);
             }

@@ -34,8 +34,11 @@ impl H264Encoder {
         let mut context = ffmpeg::codec::Context::new_with_codec(codec);
         let recipe = &encode.recipe;
         sys::set_h264_fields(&mut context, recipe.bufsize, recipe.level);
+        // Not frame threads: with a bounded buffer (VBV) x264's frame threads look at how far
+        // their neighbours have come, and the bytes differ from run to run. Slices of one
+        // picture repeat exactly.
         context.set_threading(ffmpeg::codec::threading::Config {
-            kind: ffmpeg::codec::threading::Type::Frame,
+            kind: ffmpeg::codec::threading::Type::Slice,
             count: usize::try_from(recipe.threads.max(1)).unwrap_or(1),
             ..ffmpeg::codec::threading::Config::default()
         });

@@ -180,7 +180,11 @@ fn open(
     options.set("max_streams", &MAX_STREAMS.to_string());
     options.set("enable_drefs", "0");
     ffmpeg::format::input_from_stream(stream, None, Some(options)).map_err(|error| {
-        let why = from_av("the container is not one that is read", error);
+        let why = from_av(
+            "no media file that can be read, or its start is missing; check it, or export it \
+             again as MP4, MOV, Matroska, WebM or MPEG-TS",
+            error,
+        );
         match why.kind() {
             ErrorKind::Exhausted | ErrorKind::DataLoss => why,
             _ => Error::unsupported(why.to_string()),

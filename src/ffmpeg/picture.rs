@@ -205,6 +205,7 @@ impl Graph {
         };
         let setting_up = |error| from_av(&format!("setting up the filters {chain}"), error);
         let mut graph = filter::Graph::new();
+        sys::set_single_threaded(&mut graph);
         let source = format!(
             "video_size={}x{}:pix_fmt={}:time_base=1/1000000:pixel_aspect=1/1",
             shape.width, shape.height, shape.format

@@ -677,12 +677,6 @@ pub(super) fn pixel_format(number: i32) -> Option<ffmpeg::format::Pixel> {
     Some(ffmpeg::format::Pixel::from(format))
 }
 
-/// Whether the decoder marked the picture as two fields.
-pub(super) fn is_interlaced(frame: &ffmpeg::Frame) -> bool {
-    // SAFETY: a live frame.
-    unsafe { (*frame.as_ptr()).interlaced_frame != 0 }
-}
-
 /// A stream's tag of that name. Containers hold any bytes; what isn't UTF-8 is replaced.
 pub(super) fn stream_tag(stream: &ffmpeg::Stream<'_>, name: &CStr) -> Option<String> {
     // SAFETY: the stream belongs to a live format context; entries live as long as its
@@ -706,4 +700,15 @@ pub(super) fn format_name(input: &ffmpeg::format::context::Input) -> String {
 pub(super) fn stream_codec(stream: &ffmpeg::Stream<'_>) -> String {
     // SAFETY: the stream belongs to a live format context and has parameters for as long.
     unsafe { codec_name((*stream.as_ptr()).codecpar) }
+}
+
+/// Makes a graph run on the thread that feeds it: some filters cut pictures into as many slices as
+/// there are threads, and their output depends on the cuts.
+pub(super) fn set_single_threaded(graph: &mut ffmpeg::filter::Graph) {
+    // SAFETY: a live graph that isn't configured yet.
+    unsafe {
+        let raw = graph.as_mut_ptr();
+        (*raw).nb_threads = 1;
+        (*raw).thread_type = 0;
+    }
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::read_at::ReadAt;
 
 /// Bytes hashed at once.
-const DIGEST_BUFFER: usize = 1 << 20;
+const DIGEST_BUFFER: usize = 128 << 10;
 
 /// A local file, opened for reading. All access goes by `pread` on the one descriptor, so the
 /// file stays the same one when its name is given to another.

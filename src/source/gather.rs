@@ -6,7 +6,7 @@ use crate::read_at::ReadAt;
 
 /// Bytes read at once: large enough for few calls, small enough to stay in a core's cache while
 /// gaps are closed.
-const MAX_READ: usize = 256 << 10;
+const MAX_READ: usize = 128 << 10;
 
 /// Gaps up to this are read and dropped, because a second call costs more than copying them.
 const MAX_GAP: u64 = 2 << 10;

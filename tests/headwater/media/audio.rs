@@ -204,6 +204,29 @@ fn sound_that_ends_early_is_followed_by_silence() {
     assert!(level(&pcm[heard + 8192..]) < 1.0);
 }
 
+/// A hole in the source is silence of the same length: what follows stays where it was.
+#[test]
+fn hole_in_the_sound_is_filled() {
+    let Some(source) = open("bbb_480p24_aac51_30s.mp4") else {
+        return;
+    };
+    let whole = audio_task(&source, 48_000, 2, &[128_000]);
+    let mut task = whole.clone();
+    task.samples.drain(400..500);
+    let made = source.run_audio(&task).unwrap();
+    let pcm = decoded(&made.adts(0));
+    let wanted = decoded(&source.run_audio(&whole).unwrap().adts(0));
+    assert_eq!(pcm.len(), wanted.len());
+    let frame = 2048;
+    assert!(level(&pcm[404 * frame..498 * frame]) < 1.0);
+    let after = 510 * frame..900 * frame;
+    let difference: Vec<i16> = after
+        .clone()
+        .map(|at| pcm[at].saturating_sub(wanted[at]))
+        .collect();
+    assert!(level(&difference) < level(&wanted[after]) / 5.0);
+}
+
 #[test]
 fn undecodable_sound_is_an_error() {
     let Some(source) = open("h264_aac_720p2997.mp4") else {

@@ -212,6 +212,25 @@ fn child_that_needs_too_much_memory_fails_its_task_only() {
     assert!(run_video(&limited, &task, &source.file, &source.spool).is_err());
 }
 
+/// Strict or not, here or on a kernel without Landlock: a child works confined, or not at all.
+#[test]
+fn strict_child_works_confined_or_not_at_all() {
+    let Some(path) = clip("video_only.mp4") else {
+        return;
+    };
+    let strict = Options {
+        strict: true,
+        ..options()
+    };
+    let file = std::fs::File::open(path).unwrap();
+    let size = file.metadata().unwrap().len();
+    let mut spool = tempfile::tempfile().unwrap();
+    match Launcher::new(strict).index(&file, size, &mut spool) {
+        Ok(index) => assert_eq!(index.tracks.len(), 1),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported),
+    }
+}
+
 #[test]
 fn missing_program_is_named() {
     let options = Options {
