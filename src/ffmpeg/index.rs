@@ -180,7 +180,11 @@ fn open(
     options.set("max_streams", &MAX_STREAMS.to_string());
     options.set("enable_drefs", "0");
     ffmpeg::format::input_from_stream(stream, None, Some(options)).map_err(|error| {
-        let why = from_av("the container is not one that is read", error);
+        let why = from_av(
+            "no video or audio file of a known kind; give MP4, MOV, Matroska, WebM, MPEG-TS or another \
+             that FFmpeg knows by its content",
+            error,
+        );
         match why.kind() {
             ErrorKind::Exhausted | ErrorKind::DataLoss => why,
             _ => Error::unsupported(why.to_string()),
