@@ -8,9 +8,12 @@
 )]
 
 mod bad_input;
+mod bucket;
 mod clips;
 mod crash;
 mod packaging;
 mod serving;
+mod sources;
 mod splits;
 mod support;
+mod usage;
