@@ -10,7 +10,7 @@
 //! {revision}/{track}/init.mp4                      init segment
 //! {revision}/{track}/{n}.m4s                       segments, n from 1
 //! {revision}/{track}/index.m3u8                    media playlist
-//! r/{revision}/plan.json ...                       private: plan, journal, conformance report
+//! r/{revision}/plan.json  conformance.json         private: the plan, and the rules' report
 //! ```
 
 use std::fmt;
@@ -42,7 +42,7 @@ pub enum Key {
         track: String,
         number: u32,
     },
-    /// `r/{revision}/{name}`: plan, journal, report. Never served.
+    /// `r/{revision}/{name}`: plan, report. Never served.
     Private { revision: String, name: String },
 }
 
@@ -130,11 +130,6 @@ impl Key {
             Self::Record | Self::Private { .. } => PRIVATE,
             _ => IMMUTABLE,
         }
-    }
-
-    /// Whether it is written once under a name fixed by its content and never changes.
-    pub fn is_immutable(&self) -> bool {
-        self.cache_control() == IMMUTABLE
     }
 
     /// The key of that text, if it is one of ours: the inverse of `to_string`.

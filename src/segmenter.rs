@@ -31,6 +31,20 @@ struct Cell {
     last_duration: u32,
 }
 
+impl Cell {
+    /// A cell of whole frames.
+    fn new(number: u32, first_frame: u32, frames: u32, frame_duration: u32) -> Self {
+        Self {
+            number,
+            first_frame,
+            frames,
+            decode_time: u64::from(first_frame) * u64::from(frame_duration),
+            frame_duration,
+            last_duration: frame_duration,
+        }
+    }
+}
+
 /// Cuts one rendition's samples of one task.
 #[derive(Debug)]
 pub struct Segmenter {
@@ -49,17 +63,9 @@ impl Segmenter {
         let frame_duration = plan
             .frame_duration
             .ok_or_else(|| Error::internal("a plan that keeps the source's times can't encode"))?;
-        let cells = span_of(&plan.segments, run)?
-            .iter()
-            .zip(run.first_segment + 1..)
-            .map(|(span, number)| Cell {
-                number,
-                first_frame: span.first_frame,
-                frames: span.frames,
-                decode_time: u64::from(span.first_frame) * u64::from(frame_duration),
-                frame_duration,
-                last_duration: frame_duration,
-            });
+        let cells = (run.first_segment + 1..).zip(span_of(&plan.segments, run)?);
+        let cells = cells
+            .map(|(number, span)| Cell::new(number, span.first_frame, span.frames, frame_duration));
         Ok(Self::new(cells.collect()))
     }
 
@@ -72,21 +78,17 @@ impl Segmenter {
             .segments
             .last()
             .map_or(0, |span| span.first_frame + span.frames);
-        let cells = span_of(&plan.segments, run)?
-            .iter()
-            .zip(run.first_segment + 1..)
-            .map(|(span, number)| Cell {
-                number,
-                first_frame: span.first_frame,
-                frames: span.frames,
-                decode_time: u64::from(span.first_frame) * u64::from(plan.frame_length),
-                frame_duration: plan.frame_length,
-                last_duration: if span.first_frame + span.frames == all_frames {
-                    last_audio_duration(plan)
-                } else {
-                    plan.frame_length
+        let cells = (run.first_segment + 1..).zip(span_of(&plan.segments, run)?);
+        let cells = cells.map(|(number, span)| {
+            let cell = Cell::new(number, span.first_frame, span.frames, plan.frame_length);
+            match cell.first_frame + cell.frames == all_frames {
+                true => Cell {
+                    last_duration: last_audio_duration(plan),
+                    ..cell
                 },
-            });
+                false => cell,
+            }
+        });
         Ok(Self::new(cells.collect()))
     }
 

@@ -182,11 +182,6 @@ impl FrameRate {
             rounding,
         )
     }
-
-    /// Frames a second, for display.
-    pub fn as_f64(self) -> f64 {
-        f64::from(self.numerator()) / f64::from(self.denominator())
-    }
 }
 
 impl fmt::Display for FrameRate {

@@ -158,7 +158,7 @@ fn media_text(header: &MediaHeader) -> String {
         header.version,
         header.timescale,
         header.duration,
-        header.language,
+        header.language(),
         times_text(header.creation_time, header.modification_time)
     )
 }

@@ -151,10 +151,10 @@ fn a_language_tag_that_mdhd_cannot_hold_goes_into_elng() {
     let info = read_init(&init_segment(&init)).expect("ours");
     let track = &info.tracks[0];
     assert_eq!(track.extended_language.as_deref(), Some("pt-BR"));
-    assert_eq!(track.media.as_ref().expect("mdhd").language, "und");
+    assert_eq!(track.media.as_ref().expect("mdhd").language(), "und");
     let french = read_init(&init_segment(&audio_init(0))).expect("ours");
     assert_eq!(
-        french.tracks[0].media.as_ref().expect("mdhd").language,
+        french.tracks[0].media.as_ref().expect("mdhd").language(),
         "fra"
     );
     assert!(french.tracks[0].extended_language.is_none());

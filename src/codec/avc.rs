@@ -3,8 +3,6 @@
 //!
 //! Nothing here decodes pictures. Slices are looked at only as far as their NAL unit header.
 
-use std::borrow::Cow;
-
 use super::BitReader;
 use crate::error::{Error, Result};
 use crate::media::{Colour, PixelAspect};
@@ -162,29 +160,6 @@ pub fn annex_b_to_length_prefixed(stream: &[u8], drop: impl Fn(&[u8]) -> bool) -
     sample
 }
 
-/// Rewrites a sample with lengths of `length_size` bytes to 4-byte lengths, leaving out the NAL
-/// units for which `drop` is true. Borrows when nothing changes.
-///
-/// # Errors
-/// When the lengths do not add up to the sample.
-pub fn with_four_byte_lengths(
-    sample: &[u8],
-    length_size: usize,
-    drop: impl Fn(&[u8]) -> bool,
-) -> Result<Cow<'_, [u8]>> {
-    check_sample(sample, length_size)?;
-    if length_size == 4 && !nal_units(sample, 4).any(&drop) {
-        return Ok(Cow::Borrowed(sample));
-    }
-    let mut out = Vec::with_capacity(sample.len() + 64);
-    for nal in nal_units(sample, length_size).filter(|nal| !drop(nal)) {
-        let len = u32::try_from(nal.len()).expect("a NAL unit in memory is under 4 GiB");
-        out.extend_from_slice(&len.to_be_bytes());
-        out.extend_from_slice(nal);
-    }
-    Ok(Cow::Owned(out))
-}
-
 /// Whether a NAL unit says nothing that an `avc1` track needs in its samples: parameter sets
 /// (they are in `avcC`), delimiters, ends of sequence or stream, filler.
 pub fn is_redundant(nal: &[u8]) -> bool {
@@ -205,11 +180,6 @@ pub fn first_slice_type(sample: &[u8], length_size: usize) -> Option<u8> {
 /// Whether the sample is an IDR picture: its first slice is one.
 pub fn is_idr(sample: &[u8], length_size: usize) -> bool {
     first_slice_type(sample, length_size) == Some(NAL_IDR)
-}
-
-/// Whether the sample carries parameter sets of its own.
-pub fn contains_parameter_sets(sample: &[u8], length_size: usize) -> bool {
-    nal_units(sample, length_size).any(is_parameter_set)
 }
 
 /// Sequence and picture parameter sets in the order met, each distinct one once.
@@ -244,17 +214,6 @@ impl ParameterSets {
     /// Collects the parameter sets of an Annex B byte stream.
     pub fn from_annex_b(stream: &[u8]) -> Self {
         Self::collect(annex_b_units(stream))
-    }
-
-    /// From a decoder's extra data, which is either an `avcC` record (first byte 1) or Annex B.
-    ///
-    /// # Errors
-    /// When it begins like a record but is none.
-    pub fn from_extra_data(extra_data: &[u8]) -> Result<Self> {
-        match extra_data.first() {
-            Some(1) => AvcConfig::parse(extra_data).map(|config| config.sets),
-            _ => Ok(Self::from_annex_b(extra_data)),
-        }
     }
 }
 
@@ -917,8 +876,6 @@ mod tests {
             assert_eq!(config.format.is_some(), high);
             let bytes = config.to_bytes();
             assert_eq!(AvcConfig::parse(&bytes).expect("our own"), config);
-            let extra = ParameterSets::from_extra_data(&bytes).expect("a record");
-            assert_eq!(extra, config.sets);
         }
     }
 
@@ -948,19 +905,7 @@ mod tests {
         let sample = annex_b_to_length_prefixed(&stream, is_redundant);
         assert_eq!(sample, hex("00000007 65880000030080"));
         assert!(is_idr(&sample, 4));
-        assert!(!contains_parameter_sets(&sample, 4));
         check_sample(&sample, 4).expect("ours");
-    }
-
-    #[test]
-    fn short_lengths_become_four_bytes() {
-        let sample = hex("0002 67aa 0003 658811");
-        let long = with_four_byte_lengths(&sample, 2, is_redundant).expect("whole");
-        assert_eq!(*long, hex("00000003 658811"));
-        let same = with_four_byte_lengths(&long, 4, is_redundant).expect("whole");
-        assert!(matches!(same, Cow::Borrowed(_)));
-        let error = with_four_byte_lengths(&sample[..6], 2, |_| false).expect_err("cut off");
-        assert!(error.to_string().contains("byte 4"));
     }
 
     #[test]
@@ -1001,8 +946,7 @@ mod tests {
         fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200), size in 1_usize..5) {
             let _ = AvcConfig::parse(&bytes);
             let _ = Sps::parse(&bytes);
-            let _ = ParameterSets::from_extra_data(&bytes);
-            let _ = with_four_byte_lengths(&bytes, size, is_redundant);
+            let _ = check_sample(&bytes, size);
             let _ = nal_units(&bytes, size).count();
             let _ = is_idr(&bytes, size);
             let sample = annex_b_to_length_prefixed(&bytes, |_| false);

@@ -97,15 +97,6 @@ pub struct Descriptor {
     pub attributes: Vec<(String, String)>,
 }
 
-impl Descriptor {
-    /// The attribute of that local name, whatever its prefix: `default_KID`.
-    pub fn attribute_local(&self, local_name: &str) -> Option<&str> {
-        let local = |name: &str| name.rsplit(':').next() == Some(local_name);
-        let found = self.attributes.iter().find(|(name, _)| local(name));
-        found.map(|(_, value)| value.as_str())
-    }
-}
-
 /// A Period (5.3.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Period {

@@ -181,8 +181,8 @@ fn open(
     options.set("enable_drefs", "0");
     ffmpeg::format::input_from_stream(stream, None, Some(options)).map_err(|error| {
         let why = from_av(
-            "no video or audio file of a known kind; give MP4, MOV, Matroska, WebM, MPEG-TS or another \
-             that FFmpeg knows by its content",
+            "no media file that can be read, or its start is missing; check it, or export it \
+             again as MP4, MOV, Matroska, WebM or MPEG-TS",
             error,
         );
         match why.kind() {
@@ -493,26 +493,9 @@ fn orientation(stream: &ffmpeg::Stream<'_>) -> Orientation {
                 .map(|bytes| i64::from(i32::from_ne_bytes(bytes.try_into().unwrap_or_default())));
             let (a, b) = (numbers.next()?, numbers.next()?);
             let (c, d) = (numbers.nth(1)?, numbers.next()?);
-            Some(turn([a, b, c, d]))
+            Some(Orientation::from_matrix([a, b, c, d]))
         })
         .unwrap_or_default()
-}
-
-/// The turn in a display matrix (ISO/IEC 14496-12 section 6.2.2): x' = ax + cy, y' = bx + dy.
-fn turn([a, b, c, d]: [i64; 4]) -> Orientation {
-    let mirrored = a * d - b * c < 0;
-    // Without the mirror, which is applied first, the first row says where right has gone.
-    let (right, down) = if mirrored { (-a, -b) } else { (a, b) };
-    let quarter_turns = match (right.abs() >= down.abs(), right >= 0, down >= 0) {
-        (true, true, _) => 0,
-        (true, false, _) => 2,
-        (false, _, true) => 1,
-        (false, _, false) => 3,
-    };
-    Orientation {
-        quarter_turns,
-        mirrored,
-    }
 }
 
 /// Pictures with their times; decoded once where the container doesn't tell their order.
@@ -703,23 +686,6 @@ mod tests {
             let error = refuse_playlist(&file).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
         }
-    }
-
-    #[test]
-    fn display_matrices_give_the_turn() {
-        let turned = |matrix| {
-            let Orientation {
-                quarter_turns,
-                mirrored,
-            } = turn(matrix);
-            (quarter_turns, mirrored)
-        };
-        assert_eq!(turned([1, 0, 0, 1]), (0, false));
-        assert_eq!(turned([0, 1, -1, 0]), (1, false));
-        assert_eq!(turned([-1, 0, 0, -1]), (2, false));
-        assert_eq!(turned([0, -1, 1, 0]), (3, false));
-        assert_eq!(turned([-1, 0, 0, 1]), (0, true));
-        assert_eq!(turned([1, 0, 0, -1]), (2, true));
     }
 
     #[test]

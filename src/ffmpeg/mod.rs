@@ -34,6 +34,8 @@ use crate::media::{Task, TaskFiles, TaskOutput, TaskResult};
 /// `Internal` when an encoder breaks its promises.
 pub fn run(task: Task, files: &TaskFiles, output: &dyn TaskOutput) -> Result<TaskResult> {
     sys::capture_log();
+    // Without this the names of errors are empty.
+    ffmpeg::util::error::register_all();
     match task {
         Task::Index(task) => {
             index::run(&task, files, output).map(|index| TaskResult::Index(Box::new(index)))

@@ -97,11 +97,6 @@ impl Variant {
             .filter(|codec| !codec.is_empty())
     }
 
-    /// `SUPPLEMENTAL-CODECS` as written.
-    pub fn supplemental_codecs(&self) -> Option<&str> {
-        self.attributes.text("SUPPLEMENTAL-CODECS")
-    }
-
     /// `RESOLUTION`, width and height in pixels.
     pub fn resolution(&self) -> Option<(u32, u32)> {
         self.attributes.resolution("RESOLUTION")
@@ -140,21 +135,6 @@ impl Variant {
     /// `CLOSED-CAPTIONS`: a group id (quoted) or `NONE`.
     pub fn closed_captions(&self) -> Option<&str> {
         self.attributes.text("CLOSED-CAPTIONS")
-    }
-
-    /// `SCORE`, thousandths.
-    pub fn score_thousandths(&self) -> Option<u64> {
-        self.attributes.thousandths("SCORE")
-    }
-
-    /// `PATHWAY-ID`.
-    pub fn pathway_id(&self) -> Option<&str> {
-        self.attributes.text("PATHWAY-ID")
-    }
-
-    /// `STABLE-VARIANT-ID`.
-    pub fn stable_variant_id(&self) -> Option<&str> {
-        self.attributes.text("STABLE-VARIANT-ID")
     }
 }
 
@@ -203,11 +183,6 @@ impl Rendition {
         self.attributes.yes_no("AUTOSELECT") == Some(true)
     }
 
-    /// `FORCED`, absent means no.
-    pub fn is_forced(&self) -> bool {
-        self.attributes.yes_no("FORCED") == Some(true)
-    }
-
     /// `CHANNELS` as written.
     pub fn channels(&self) -> Option<&str> {
         self.attributes.text("CHANNELS")
@@ -221,11 +196,6 @@ impl Rendition {
     /// `CHARACTERISTICS` as written.
     pub fn characteristics(&self) -> Option<&str> {
         self.attributes.text("CHARACTERISTICS")
-    }
-
-    /// `STABLE-RENDITION-ID`.
-    pub fn stable_rendition_id(&self) -> Option<&str> {
-        self.attributes.text("STABLE-RENDITION-ID")
     }
 }
 

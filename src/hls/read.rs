@@ -605,7 +605,7 @@ mod tests {
         );
         assert_eq!(variant.resolution(), Some((640, 360)));
         assert_eq!(variant.frame_rate_thousandths(), Some(29_970));
-        assert_eq!(variant.score_thousandths(), Some(1500));
+        assert_eq!(variant.attributes.thousandths("SCORE"), Some(1500));
         assert_eq!(playlist.i_frame_variants[0].uri, "i.m3u8");
         assert_eq!(playlist.group("AUDIO", "a").count(), 1);
         assert_eq!(playlist.renditions[0].channel_count(), Some(6));

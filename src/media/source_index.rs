@@ -157,11 +157,6 @@ impl SampleTable {
         }
     }
 
-    /// Whether every sample is a sync sample.
-    pub fn all_sync(&self) -> bool {
-        self.syncs.is_none()
-    }
-
     /// Numbers (from 0) of the sync samples, in order.
     pub fn sync_numbers(&self) -> Box<dyn Iterator<Item = u32> + '_> {
         match &self.syncs {
@@ -189,8 +184,7 @@ impl SampleTable {
     /// The samples from number `first` (from 0) on, in decode order. Costs a walk over the runs
     /// before it, not over the samples.
     pub fn iter_from(&self, first: u32) -> SampleIter<'_> {
-        let mut iter = SampleIter {
-            table: self,
+        let at = SampleCursor {
             number: 0,
             decode_time: self.first_decode_time,
             duration: (0, 0),
@@ -199,6 +193,7 @@ impl SampleTable {
             place: 0,
             offset: 0,
         };
+        let mut iter = SampleIter { table: self, at };
         iter.skip_to(first);
         iter
     }
@@ -207,13 +202,7 @@ impl SampleTable {
     pub fn iter_at(&self, cursor: SampleCursor) -> SampleIter<'_> {
         SampleIter {
             table: self,
-            number: cursor.number,
-            decode_time: cursor.decode_time,
-            duration: cursor.duration,
-            composition: cursor.composition,
-            sync: cursor.sync,
-            place: cursor.place,
-            offset: cursor.offset,
+            at: cursor,
         }
     }
 }
@@ -223,9 +212,12 @@ impl SampleTable {
 pub struct SampleCursor {
     number: u32,
     decode_time: i64,
+    /// (run, samples of it already taken)
     duration: (usize, u32),
     composition: (usize, u32),
+    /// Next entry of `syncs` to compare with.
     sync: usize,
+    /// Next entry of `places` to compare with.
     place: usize,
     offset: u64,
 }
@@ -246,67 +238,50 @@ impl SampleCursor {
 #[derive(Debug, Clone)]
 pub struct SampleIter<'a> {
     table: &'a SampleTable,
-    number: u32,
-    decode_time: i64,
-    /// (run, samples of it already taken)
-    duration: (usize, u32),
-    composition: (usize, u32),
-    /// Next entry of `syncs` to compare with.
-    sync: usize,
-    /// Next entry of `places` to compare with.
-    place: usize,
-    offset: u64,
+    at: SampleCursor,
 }
 
 impl SampleIter<'_> {
     /// Where it stands, to go on from later with [`SampleTable::iter_at`].
     pub fn cursor(&self) -> SampleCursor {
-        SampleCursor {
-            number: self.number,
-            decode_time: self.decode_time,
-            duration: self.duration,
-            composition: self.composition,
-            sync: self.sync,
-            place: self.place,
-            offset: self.offset,
-        }
+        self.at
     }
 
     fn skip_to(&mut self, first: u32) {
         let table = self.table;
         let mut left = first;
-        while let Some((count, duration)) = table.durations.0.get(self.duration.0) {
+        while let Some((count, duration)) = table.durations.0.get(self.at.duration.0) {
             let taken = left.min(*count);
-            self.decode_time += i64::from(taken) * i64::from(*duration);
+            self.at.decode_time += i64::from(taken) * i64::from(*duration);
             left -= taken;
             if taken < *count {
-                self.duration.1 = taken;
+                self.at.duration.1 = taken;
                 break;
             }
-            self.duration.0 += 1;
+            self.at.duration.0 += 1;
         }
         left = first;
-        while let Some((count, _)) = table.composition_offsets.0.get(self.composition.0) {
+        while let Some((count, _)) = table.composition_offsets.0.get(self.at.composition.0) {
             let taken = left.min(*count);
             left -= taken;
             if taken < *count {
-                self.composition.1 = taken;
+                self.at.composition.1 = taken;
                 break;
             }
-            self.composition.0 += 1;
+            self.at.composition.0 += 1;
         }
         if let Some(syncs) = &table.syncs {
-            self.sync = syncs.partition_point(|sync| *sync < first);
+            self.at.sync = syncs.partition_point(|sync| *sync < first);
         }
-        self.place = table
+        self.at.place = table
             .places
             .partition_point(|(number, _, _)| *number < first);
-        if let Some((number, _, offset)) = self.place.checked_sub(1).map(|at| table.places[at]) {
+        if let Some((number, _, offset)) = self.at.place.checked_sub(1).map(|at| table.places[at]) {
             let end = (first as usize).min(table.sizes.len());
             let before = table.sizes.get(number as usize..end).unwrap_or_default();
-            self.offset = offset + before.iter().map(|size| u64::from(*size)).sum::<u64>();
+            self.at.offset = offset + before.iter().map(|size| u64::from(*size)).sum::<u64>();
         }
-        self.number = first;
+        self.at.number = first;
     }
 }
 
@@ -324,39 +299,39 @@ impl Iterator for SampleIter<'_> {
     type Item = SampleEntry;
 
     fn next(&mut self) -> Option<SampleEntry> {
-        let table = self.table;
-        let size = *table.sizes.get(self.number as usize)?;
-        let duration = step(&table.durations, &mut self.duration)?;
-        let composition_offset = step(&table.composition_offsets, &mut self.composition)?;
-        if let Some((number, _, offset)) = table.places.get(self.place)
-            && *number == self.number
+        let (table, at) = (self.table, &mut self.at);
+        let size = *table.sizes.get(at.number as usize)?;
+        let duration = step(&table.durations, &mut at.duration)?;
+        let composition_offset = step(&table.composition_offsets, &mut at.composition)?;
+        if let Some((number, _, offset)) = table.places.get(at.place)
+            && *number == at.number
         {
-            self.offset = *offset;
-            self.place += 1;
+            at.offset = *offset;
+            at.place += 1;
         }
-        let home = table.places.get(self.place.checked_sub(1)?)?.1;
+        let home = table.places.get(at.place.checked_sub(1)?)?.1;
         let sync = match &table.syncs {
             None => true,
             Some(syncs) => {
-                let here = syncs.get(self.sync) == Some(&self.number);
-                self.sync += usize::from(here);
+                let here = syncs.get(at.sync) == Some(&at.number);
+                at.sync += usize::from(here);
                 here
             }
         };
         let entry = SampleEntry {
-            decode_time: self.decode_time,
+            decode_time: at.decode_time,
             duration,
             composition_offset,
             sync,
             place: Place {
                 home,
-                offset: self.offset,
+                offset: at.offset,
                 size,
             },
         };
-        self.decode_time += i64::from(duration);
-        self.offset += u64::from(size);
-        self.number += 1;
+        at.decode_time += i64::from(duration);
+        at.offset += u64::from(size);
+        at.number += 1;
         Some(entry)
     }
 }

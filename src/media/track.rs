@@ -127,6 +127,28 @@ pub struct Orientation {
     pub mirrored: bool,
 }
 
+impl Orientation {
+    /// The quarter turns and the mirroring nearest to a transformation matrix `[a, b, c, d]`
+    /// (ISO/IEC 14496-12 section 6.2.2): x' = ax + cy, y' = bx + dy. `x` grows right and `y` down,
+    /// so `(a, b)` is where the picture's right-hand direction goes to.
+    pub fn from_matrix(matrix: [i64; 4]) -> Self {
+        let [a, b, c, d] = matrix.map(i128::from);
+        let mirrored = a * d - b * c < 0;
+        // Without the mirror, which is applied first, the first row says where right has gone.
+        let (right, down) = if mirrored { (-a, -b) } else { (a, b) };
+        let quarter_turns = match (right.abs() >= down.abs(), right >= 0, down >= 0) {
+            (true, true, _) => 0,
+            (false, _, true) => 1,
+            (true, false, _) => 2,
+            (false, _, false) => 3,
+        };
+        Self {
+            quarter_turns,
+            mirrored,
+        }
+    }
+}
+
 /// Colour description, as the code points of ISO/IEC 23091-2 (2 = unspecified).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Colour {

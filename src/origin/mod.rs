@@ -73,6 +73,10 @@ async fn healthz() -> HttpResponse {
         .body("ok\n")
 }
 
+#[expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
 async fn deliver(request: HttpRequest, store: web::Data<Store>) -> HttpResponse {
     match *request.method() {
         Method::GET | Method::HEAD => {}
@@ -89,6 +93,10 @@ async fn deliver(request: HttpRequest, store: web::Data<Store>) -> HttpResponse 
     }
 }
 
+#[expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
 async fn respond(
     request: &HttpRequest,
     store: &Store,

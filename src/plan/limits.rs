@@ -1,7 +1,7 @@
-//! Named limits on what is planned, and the ranges of a policy's values.
+//! Named limits on what is planned. The ranges of a policy's values are with the policy.
 
 use crate::error::{Error, Result};
-use crate::media::{Policy, VideoInfo};
+use crate::media::VideoInfo;
 
 /// Longest title in seconds.
 pub const MAX_DURATION_SECONDS: u32 = 24 * 3600;
@@ -13,32 +13,6 @@ const MIN_PICTURE_SIDE: u32 = 16;
 pub const MAX_PICTURES: u32 = MAX_DURATION_SECONDS * 240;
 /// Most audio tracks that are taken.
 pub(crate) const MAX_AUDIO_TRACKS: usize = 32;
-
-/// Refuses values that make no sense.
-pub(crate) fn check_policy(policy: &Policy) -> Result<()> {
-    let within = |name: &str, value: u32, least: u32, most: u32| {
-        if (least..=most).contains(&value) {
-            return Ok(());
-        }
-        let text = format!("policy: {name} is {value}; {least} to {most} is allowed");
-        Err(Error::invalid(text))
-    };
-    within("segment_seconds", policy.segment_seconds, 1, 10)?;
-    within("gop_seconds", policy.gop_seconds, 1, policy.segment_seconds)?;
-    within("chunk_seconds", policy.chunk_seconds, 1, 3600)?;
-    within("crf", policy.crf, 0, 51)?;
-    within("audio_bitrate", policy.audio_bitrate, 32_000, 512_000)?;
-    within(
-        "audio_bitrate_low",
-        policy.audio_bitrate_low,
-        24_000,
-        512_000,
-    )?;
-    for rung in &policy.rungs {
-        within("rungs", *rung, MIN_PICTURE_SIDE, 4320)?;
-    }
-    Ok(())
-}
 
 /// Refuses pictures that are too large or too small to be made into anything.
 pub(crate) fn check_picture(info: &VideoInfo) -> Result<()> {

@@ -76,7 +76,7 @@ pub fn plan(
     policy: &Policy,
     inspection: &Inspection,
 ) -> Result<Plan> {
-    limits::check_policy(policy)?;
+    policy.check()?;
     let mut notes = Notes {
         warnings: index.warnings.clone(),
         ..Notes::default()

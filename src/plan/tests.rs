@@ -433,7 +433,7 @@ fn limits_are_named() {
     let error = try_make(vec![fixture::aac(3)], &policy).expect_err("policy");
     assert_eq!(
         error.to_string(),
-        "policy: segment_seconds is 0; 1 to 10 is allowed"
+        "policy: segment_seconds is 0; it must be 1 to 10"
     );
 }
 

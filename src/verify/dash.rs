@@ -3,18 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::dash_schema::{duration_forms, numbers, schema};
+use super::dash_sets::judge_period;
 use super::facts::SegmentFacts;
 use super::hls_multivariant::frame_rate_thousandths;
 use super::report::Sheet;
 use super::stream::{Container, Medium, Stream, nanos, seconds};
 use crate::codec::aac::channels_of;
-use crate::dash::{
-    AdaptationSet, Addressing, Element, Mpd, Period, Representation, SegmentTemplate,
-};
+use crate::dash::{AdaptationSet, Addressing, Mpd, Period, Representation, SegmentTemplate};
 use crate::time::{Rounding, Ticks, Timescale, rescale};
 
-/// The largest number that a player's double-precision arithmetic keeps exact.
-const EXACT_MAX: u128 = 1 << 53;
 /// What the end of a track may lack of its Period before it counts as a hole: the length of a
 /// video frame at 24 frames a second, rounded up.
 const END_SLACK: i64 = 42_000_000;
@@ -67,21 +65,6 @@ pub(super) fn judge(sheet: &mut Sheet, view: &MpdView<'_>) {
     }
 }
 
-fn judge_period(sheet: &mut Sheet, place: &str, period: &Period) {
-    sheet.judge("D15", place, roles(period));
-    for set in &period.adaptation_sets {
-        let at = format!("{place}:{}", set.common.line);
-        sheet.judge("D05", &at, mixed_addressing(set));
-        sheet.judge("D10", &at, alignment(set));
-        sheet.judge("D12", &at, one_type(set));
-        match set.content_type() {
-            Some("video") => sheet.judge("D13", &at, video_set(set)),
-            Some("audio") => sheet.judge("D14", &at, audio_set(set)),
-            _ => {}
-        }
-    }
-}
-
 fn judge_representation(
     sheet: &mut Sheet,
     mpd_place: &str,
@@ -113,234 +96,6 @@ fn judge_representation(
         Medium::Other => {}
     }
     sheet.judge("D17", &place, stalls(mpd, view));
-}
-
-// The order of elements in the schema (ISO/IEC 23009-1 Annex B).
-const MPD_CHILDREN: &[&str] = &[
-    "ProgramInformation",
-    "BaseURL",
-    "Location",
-    "PatchLocation",
-    "ServiceDescription",
-    "InitializationSet",
-    "InitializationGroup",
-    "InitializationPresentation",
-    "ContentProtection",
-    "Period",
-    "Metrics",
-    "EssentialProperty",
-    "SupplementalProperty",
-    "UTCTiming",
-    "LeapSecondInformation",
-];
-const PERIOD_CHILDREN: &[&str] = &[
-    "BaseURL",
-    "SegmentBase",
-    "SegmentList",
-    "SegmentTemplate",
-    "AssetIdentifier",
-    "EventStream",
-    "ServiceDescription",
-    "ContentProtection",
-    "AdaptationSet",
-    "Subset",
-    "SupplementalProperty",
-    "EmptyAdaptationSet",
-    "GroupLabel",
-    "Preselection",
-];
-const SET_CHILDREN: &[&str] = &[
-    "FramePacking",
-    "AudioChannelConfiguration",
-    "ContentProtection",
-    "OutputProtection",
-    "EssentialProperty",
-    "SupplementalProperty",
-    "InbandEventStream",
-    "Switching",
-    "RandomAccess",
-    "GroupLabel",
-    "Label",
-    "ProducerReferenceTime",
-    "ContentPopularityRate",
-    "Resync",
-    "Accessibility",
-    "Role",
-    "Rating",
-    "Viewpoint",
-    "ContentComponent",
-    "BaseURL",
-    "SegmentBase",
-    "SegmentList",
-    "SegmentTemplate",
-    "Representation",
-];
-const REPRESENTATION_CHILDREN: &[&str] = &[
-    "FramePacking",
-    "AudioChannelConfiguration",
-    "ContentProtection",
-    "OutputProtection",
-    "EssentialProperty",
-    "SupplementalProperty",
-    "InbandEventStream",
-    "Switching",
-    "RandomAccess",
-    "GroupLabel",
-    "Label",
-    "ProducerReferenceTime",
-    "ContentPopularityRate",
-    "Resync",
-    "BaseURL",
-    "ExtendedBandwidth",
-    "SubRepresentation",
-    "SegmentBase",
-    "SegmentList",
-    "SegmentTemplate",
-];
-
-/// D01: elements stand where and in the order the schema has them, with the attributes it asks for
-/// in the form it asks for (ISO/IEC 23009-1 Annex B). No schema engine runs here: this covers the
-/// elements that presentations of segments use.
-fn schema(root: &Element) -> Vec<String> {
-    let mut faults = Vec::new();
-    if root.name != "MPD" {
-        faults.push(format!("the root is {}, not MPD", root.name));
-        return faults;
-    }
-    let namespace = root
-        .attributes
-        .iter()
-        .any(|(name, value)| name.starts_with("xmlns") && value == "urn:mpeg:dash:schema:mpd:2011");
-    if !namespace {
-        faults.push("the namespace urn:mpeg:dash:schema:mpd:2011 is not declared".into());
-    }
-    if root.all("Period").next().is_none() {
-        faults.push("no Period".into());
-    }
-    element_rules(root, &mut faults);
-    faults
-}
-
-fn element_rules(element: &Element, faults: &mut Vec<String>) {
-    let (children, required): (Option<&[&str]>, &[&str]) = match element.name.as_str() {
-        "MPD" => (Some(MPD_CHILDREN), &["profiles", "minBufferTime"]),
-        "Period" => (Some(PERIOD_CHILDREN), &[]),
-        "AdaptationSet" => (Some(SET_CHILDREN), &[]),
-        "Representation" => (Some(REPRESENTATION_CHILDREN), &["id", "bandwidth"]),
-        "SegmentTimeline" => (Some(&["Pattern", "S"]), &[]),
-        "S" => (None, &["d"]),
-        "Role"
-        | "Accessibility"
-        | "EssentialProperty"
-        | "SupplementalProperty"
-        | "AudioChannelConfiguration"
-        | "ContentProtection"
-        | "Viewpoint"
-        | "Rating" => (None, &["schemeIdUri"]),
-        _ => (None, &[]),
-    };
-    let line = element.line;
-    for name in required {
-        if element
-            .attribute(name)
-            .is_none_or(|value| value.trim().is_empty())
-        {
-            faults.push(format!("line {line}: {} without @{name}", element.name));
-        }
-    }
-    for (name, value) in &element.attributes {
-        if let Some(wanted) = malformed(&element.name, name, value.trim()) {
-            faults.push(format!(
-                "line {line}: {}@{name} {value:?} is no {wanted}",
-                element.name
-            ));
-        }
-    }
-    faults.extend(children.and_then(|order| misplaced(element, order)));
-    for child in &element.children {
-        element_rules(child, faults);
-    }
-}
-
-/// The first child that the schema doesn't have there, or not after the ones before it.
-fn misplaced(element: &Element, order: &[&str]) -> Option<String> {
-    let mut reached = 0;
-    for child in element
-        .children
-        .iter()
-        .filter(|child| !child.name.contains(':'))
-    {
-        let (line, name) = (child.line, &child.name);
-        let Some(at) = order.iter().position(|known| known == name) else {
-            return Some(format!(
-                "line {line}: {name} has no place in {}",
-                element.name
-            ));
-        };
-        if at < reached {
-            return Some(format!(
-                "line {line}: {name} stands too late in {}",
-                element.name
-            ));
-        }
-        reached = at;
-    }
-    None
-}
-
-/// What an attribute should be and isn't.
-fn malformed(element: &str, name: &str, value: &str) -> Option<&'static str> {
-    let whole = || !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-    let pair = |split: char, alone: bool| {
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        match value.split_once(split) {
-            Some((a, b)) => digits(a) && digits(b),
-            None => alone && digits(value),
-        }
-    };
-    match (element, name) {
-        (
-            "Period" | "MPD",
-            "duration"
-            | "start"
-            | "mediaPresentationDuration"
-            | "minBufferTime"
-            | "maxSegmentDuration"
-            | "maxSubsegmentDuration"
-            | "minimumUpdatePeriod"
-            | "timeShiftBufferDepth"
-            | "suggestedPresentationDelay",
-        ) => (!value.trim_start_matches('-').starts_with('P')).then_some("duration"),
-        (
-            _,
-            "bandwidth"
-            | "width"
-            | "height"
-            | "maxWidth"
-            | "maxHeight"
-            | "minWidth"
-            | "minHeight"
-            | "timescale"
-            | "startNumber"
-            | "presentationTimeOffset"
-            | "minBandwidth"
-            | "maxBandwidth"
-            | "endNumber",
-        ) => (!whole()).then_some("whole number"),
-        ("S", "d" | "t" | "n") | ("SegmentTemplate" | "SegmentList", "duration") => {
-            (!whole()).then_some("whole number")
-        }
-        ("S", "r") => value.parse::<i64>().is_err().then_some("whole number"),
-        (_, "frameRate" | "maxFrameRate" | "minFrameRate") => {
-            (!pair('/', true)).then_some("frame rate")
-        }
-        (_, "par" | "sar") => (!pair(':', false)).then_some("ratio"),
-        (_, "segmentAlignment" | "subsegmentAlignment" | "bitstreamSwitching") => {
-            let boolean = matches!(value, "true" | "false" | "0" | "1");
-            (!boolean && !whole()).then_some("boolean")
-        }
-        _ => None,
-    }
 }
 
 /// D01: the MPD is static, and the profiles it lists are true of it (DASH-IF IOP 4.3).
@@ -502,23 +257,6 @@ fn judge_cover(sheet: &mut Sheet, place: &str, view: &RepresentationView<'_>) {
         sheet.advise("D04", place, (missing > END_SLACK).then_some(hole));
     }
     sheet.judge("D04", place, faults);
-}
-
-/// D05: all Representations of a set use one addressing mode (DASH-IF Timing).
-fn mixed_addressing(set: &AdaptationSet) -> Option<String> {
-    let modes: BTreeSet<&str> = set
-        .representations
-        .iter()
-        .map(|representation| match &representation.addressing {
-            Addressing::Template(template) if template.timeline.is_some() => "SegmentTimeline",
-            Addressing::Template(_) => "SegmentTemplate@duration",
-            Addressing::List(_) => "SegmentList",
-            Addressing::Base(_) => "SegmentBase",
-            Addressing::None => "no addressing",
-        })
-        .collect();
-    let names: Vec<_> = modes.into_iter().collect();
-    (names.len() > 1).then(|| format!("mixes {}", names.join(" and ")))
 }
 
 /// D06: explicit addressing has a SegmentTimeline, `@media` with `$Number$` or `$Time$` and
@@ -690,100 +428,6 @@ fn agree(declared: (u64, u64), real: (i128, i128), tolerance: i128) -> bool {
         && (i128::from(declared.1) - real.1).abs() <= tolerance
 }
 
-/// D09: no number above 2^53; durations without years and months (DASH-IF Timing; IOP 4.3).
-fn numbers(root: &Element) -> Vec<String> {
-    let mut faults = Vec::new();
-    for_each_attribute(root, &mut |element, name, value| {
-        let digits = value.bytes().all(|b| b.is_ascii_digit()) && value.len() < 39;
-        if digits && value.parse::<u128>().is_ok_and(|number| number > EXACT_MAX) {
-            faults.push(format!(
-                "line {}: {name} is {value}, above 2^53",
-                element.line
-            ));
-        }
-        if is_duration(element, name) {
-            let date = value.split('T').next().unwrap_or_default();
-            if date.contains(['Y', 'M']) {
-                faults.push(format!(
-                    "line {}: {name} {value} has years or months",
-                    element.line
-                ));
-            }
-        }
-    });
-    faults
-}
-
-/// D09, advice: durations in seconds only.
-fn duration_forms(root: &Element) -> Vec<String> {
-    let mut faults = Vec::new();
-    for_each_attribute(root, &mut |element, name, value| {
-        let seconds_only = value
-            .strip_prefix("PT")
-            .and_then(|rest| rest.strip_suffix('S'));
-        let plain =
-            seconds_only.is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
-        if is_duration(element, name) && !plain {
-            faults.push(format!(
-                "line {}: {name} {value} is not in seconds alone",
-                element.line
-            ));
-        }
-    });
-    faults
-}
-
-fn is_duration(element: &Element, name: &str) -> bool {
-    match element.name.as_str() {
-        "MPD" => matches!(
-            name,
-            "mediaPresentationDuration" | "minBufferTime" | "maxSegmentDuration"
-        ),
-        "Period" => matches!(name, "start" | "duration"),
-        _ => false,
-    }
-}
-
-fn for_each_attribute<'a>(
-    element: &'a Element,
-    act: &mut impl FnMut(&'a Element, &'a str, &'a str),
-) {
-    for (name, value) in &element.attributes {
-        act(element, name, value.trim());
-    }
-    for child in &element.children {
-        for_each_attribute(child, act);
-    }
-}
-
-/// D10: segments are aligned over a set and the MPD says so: `@segmentAlignment`, or for indexed
-/// addressing `@subsegmentAlignment` and `@subsegmentStartsWithSAP` 1 or 2 (DASH-IF IOP 4.3 3.2.2.2,
-/// 3.10.3).
-fn alignment(set: &AdaptationSet) -> Vec<String> {
-    let mut faults = Vec::new();
-    if !matches!(set.content_type(), Some("video" | "audio")) {
-        return faults;
-    }
-    let says = |name| matches!(set.common.attribute(name), Some("true" | "1"));
-    let is_base = |r: &Representation| matches!(r.addressing, Addressing::Base(_));
-    let is_template = |r: &Representation| matches!(r.addressing, Addressing::Template(_));
-    if set.representations.iter().any(is_template) && !says("segmentAlignment") {
-        faults.push("no segmentAlignment=true".to_owned());
-    }
-    if set.representations.iter().any(is_base) {
-        if !says("subsegmentAlignment") {
-            faults.push("no subsegmentAlignment=true".to_owned());
-        }
-        if !matches!(
-            set.common.attribute("subsegmentStartsWithSAP"),
-            Some("1" | "2")
-        ) {
-            faults.push("no subsegmentStartsWithSAP of 1 or 2".to_owned());
-        }
-    }
-    faults
-}
-
 /// D11: no SegmentList in a Period; with the on-demand profile no SegmentTemplate either (DASH-IF
 /// IOP 4.3).
 fn period_addressing(mpd: &Mpd) -> Vec<String> {
@@ -798,82 +442,6 @@ fn period_addressing(mpd: &Mpd) -> Vec<String> {
         }
         if on_demand && period.common.has_child("SegmentTemplate") {
             faults.push("SegmentTemplate in a Period of an on-demand MPD".to_owned());
-        }
-    }
-    faults
-}
-
-/// The media types that DASH-IF players know (IOP 4.3 schematron).
-const MIME_TYPES: [&str; 6] = [
-    "video/mp4",
-    "audio/mp4",
-    "application/mp4",
-    "application/ttml+xml",
-    "text/vtt",
-    "image/jpeg",
-];
-
-/// D12: a set holds one media type; each `@codecs` names one codec; the MIME type is one of six
-/// (DASH-IF IOP 4.3).
-fn one_type(set: &AdaptationSet) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut types = BTreeSet::new();
-    for representation in &set.representations {
-        let id = &representation.id;
-        match representation.mime_type() {
-            None => faults.push(format!("{id} has no mimeType")),
-            Some(mime) => {
-                types.insert(mime);
-                if !MIME_TYPES.contains(&mime) {
-                    faults.push(format!("{id} has mimeType {mime}"));
-                }
-            }
-        }
-        let needs_codec = matches!(set.content_type(), Some("video" | "audio"));
-        match representation.codecs() {
-            None if needs_codec => faults.push(format!("{id} has no codecs")),
-            Some(codecs) if codecs.contains(',') => {
-                faults.push(format!("{id} has several codecs: {codecs}"));
-            }
-            _ => {}
-        }
-    }
-    if types.len() > 1 {
-        let types: Vec<_> = types.into_iter().collect();
-        faults.push(format!("mixes {}", types.join(" and ")));
-    }
-    faults
-}
-
-/// D13: a video set says width, height, frame rate (or their maxima) and `@par`; each
-/// Representation says width, height, frame rate and `@sar`; pictures are progressive (DASH-IF IOP
-/// 4.3 3.2.4).
-fn video_set(set: &AdaptationSet) -> Vec<String> {
-    let mut faults = Vec::new();
-    for [plain, max] in [
-        ["width", "maxWidth"],
-        ["height", "maxHeight"],
-        ["frameRate", "maxFrameRate"],
-    ] {
-        let has = |name| set.common.attribute(name).is_some();
-        if !has(plain) && !has(max) {
-            faults.push(format!("the set has neither {plain} nor {max}"));
-        }
-    }
-    if set.common.attribute("par").is_none() {
-        faults.push("the set has no par".to_owned());
-    }
-    for representation in &set.representations {
-        for name in ["width", "height", "frameRate", "sar"] {
-            if representation.attribute(name).is_none() {
-                faults.push(format!("{} has no {name}", representation.id));
-            }
-        }
-        if let Some(scan) = representation
-            .attribute("scanType")
-            .filter(|s| *s != "progressive")
-        {
-            faults.push(format!("{} has scanType {scan}", representation.id));
         }
     }
     faults
@@ -902,31 +470,6 @@ fn video_differs(view: &RepresentationView<'_>) -> Vec<String> {
         if declared.abs_diff(real) > allowed {
             faults.push(format!(
                 "says {declared} frames in 1000 s, there are {real}"
-            ));
-        }
-    }
-    faults
-}
-
-/// D14: an audio set says its language (DASH-IF IOP 4.3 3.2.4; TS 103 285 6.1.1), and each
-/// Representation its sampling rate and channel configuration.
-fn audio_set(set: &AdaptationSet) -> Vec<String> {
-    let mut faults = Vec::new();
-    if set.language().is_none_or(str::is_empty) {
-        faults.push("the set has no lang".to_owned());
-    }
-    for representation in &set.representations {
-        if representation.attribute("audioSamplingRate").is_none() {
-            faults.push(format!("{} has no audioSamplingRate", representation.id));
-        }
-        if representation
-            .descriptors("AudioChannelConfiguration")
-            .next()
-            .is_none()
-        {
-            faults.push(format!(
-                "{} has no AudioChannelConfiguration",
-                representation.id
             ));
         }
     }
@@ -967,30 +510,6 @@ fn audio_differs(view: &RepresentationView<'_>) -> Vec<String> {
                 sound.channels
             ));
         }
-    }
-    faults
-}
-
-/// D15: of several video sets one has the Role main (DASH-IF IOP 4.3); every audio set has a Role,
-/// and one of them is main (TS 103 285 6.1.2).
-fn roles(period: &Period) -> Vec<String> {
-    let mut faults = Vec::new();
-    let of = |kind: &'static str| {
-        let sets = period.adaptation_sets.iter();
-        sets.filter(move |set| set.content_type() == Some(kind))
-    };
-    let is_main = |set: &AdaptationSet| set.roles().any(|role| role == "main");
-    if of("video").count() > 1 && !of("video").any(is_main) {
-        faults.push("several video sets, none with the Role main".to_owned());
-    }
-    for set in of("audio").filter(|set| set.roles().next().is_none()) {
-        faults.push(format!(
-            "line {}: an audio set without a Role",
-            set.common.line
-        ));
-    }
-    if of("audio").next().is_some() && !of("audio").any(is_main) {
-        faults.push("no audio set has the Role main".to_owned());
     }
     faults
 }

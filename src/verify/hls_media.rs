@@ -382,6 +382,9 @@ pub(super) fn independent_segments(
 /// The largest bit rate of any run of segments lasting between 0.5 and 1.5 target durations, in
 /// bits a second, rounded up (RFC 8216bis 4.1, "peak segment bit rate"); of the whole when no run
 /// does. `segments` are size in bytes and duration in nanoseconds.
+///
+/// Apart from [`crate::bandwidth`], which the playlists are written from, on purpose: a judge that
+/// shared the writer's arithmetic could not find its faults.
 pub(super) fn peak_bps(segments: &[(u64, i64)], target_seconds: u64) -> u64 {
     let target = whole_seconds(target_seconds).unwrap_or(i64::MAX / 2);
     let (shortest, longest) = (target / 2, target.saturating_add(target / 2));

@@ -11,6 +11,8 @@
 
 mod across;
 mod dash;
+mod dash_schema;
+mod dash_sets;
 mod decoder_buffer;
 mod facts;
 mod fetch;

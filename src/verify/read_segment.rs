@@ -5,7 +5,7 @@ use super::facts::{
     FragmentFacts, IndexFacts, InitFacts, RunFacts, SampleFacts, SegmentFacts, TrafFacts,
 };
 use super::stream::Container;
-use crate::cmaf::boxes::{BoxHeader, BoxRef, children};
+use crate::cmaf::boxes::{BoxHeader, children};
 use crate::cmaf::read::{SampleInfo, SegmentIndex, TrackDefaults, TrackFragment};
 use crate::codec::avc::{nal_type, nal_units};
 use crate::error::{Error, Result};
@@ -261,18 +261,14 @@ fn read_moof(
         }
         *samples_left = samples_left.saturating_sub(run.samples.len());
     }
-    let encrypted = encrypted_samples(moof);
-    let tracks = fragment.tracks.iter().zip(encrypted);
     FragmentFacts {
         sequence: fragment.sequence_number,
-        trafs: tracks
-            .map(|(traf, encrypted)| traf_facts(traf, encrypted))
-            .collect(),
+        trafs: fragment.tracks.iter().map(traf_facts).collect(),
         ..FragmentFacts::default()
     }
 }
 
-fn traf_facts(traf: &TrackFragment, encrypted_samples: Option<u64>) -> TrafFacts {
+fn traf_facts(traf: &TrackFragment) -> TrafFacts {
     let header = traf.header.unwrap_or_default();
     let runs = traf.runs.iter().map(|run| RunFacts {
         version: run.version,
@@ -285,7 +281,7 @@ fn traf_facts(traf: &TrackFragment, encrypted_samples: Option<u64>) -> TrafFacts
         base_data_offset: header.base_data_offset.is_some(),
         decode_time: traf.decode_time.map(|time| time.value),
         runs: runs.collect(),
-        encrypted_samples,
+        encrypted_samples: traf.encrypted_samples.map(u64::from),
     }
 }
 
@@ -296,25 +292,6 @@ fn sample_facts(sample: &SampleInfo) -> SampleFacts {
         flags: sample.flags,
         composition_offset: sample.composition_offset,
     }
-}
-
-/// For each `traf` of a `moof` the sample count of its `senc` (ISO/IEC 23001-7 7.2), if it has one.
-fn encrypted_samples(moof: &[u8]) -> Vec<Option<u64>> {
-    let inner = |bytes| children(bytes, 0).map_while(std::result::Result::ok);
-    let trafs = inner(moof)
-        .flat_map(|moof| inner(moof.payload))
-        .filter(|child| child.kind.0 == *b"traf");
-    let count = |senc: BoxRef<'_>| -> Option<u64> {
-        let count = senc.payload.get(4..8)?.try_into().ok()?;
-        Some(u64::from(u32::from_be_bytes(count)))
-    };
-    trafs
-        .map(|traf| {
-            inner(traf.payload)
-                .find(|child| child.kind.0 == *b"senc")
-                .and_then(count)
-        })
-        .collect()
 }
 
 /// `sidx` that ends at byte `end` of its object.

@@ -1680,6 +1680,7 @@ fn every_rule_that_is_judged_is_in_the_table() {
         include_str!("mod.rs"),
         include_str!("across.rs"),
         include_str!("dash.rs"),
+        include_str!("dash_sets.rs"),
         include_str!("fragments.rs"),
         include_str!("hls_media.rs"),
         include_str!("hls_multivariant.rs"),

@@ -4,13 +4,17 @@
     clippy::unwrap_used,
     clippy::print_stderr,
     clippy::cast_possible_truncation,
-    reason = "a test says what went wrong by panicking"
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a test says what went wrong by panicking, and compares times as other readers print them"
 )]
 
 mod bad_input;
 mod bucket;
 mod clips;
 mod crash;
+#[cfg(feature = "transcode")]
+mod media;
 mod packaging;
 mod serving;
 mod sources;

@@ -5,70 +5,8 @@ use super::collector::{Budget, Jump, Pending, Refusal};
 use super::track::TrackReader;
 use super::warnings::Warnings;
 use crate::cmaf::boxes::children;
-use crate::cmaf::fields::Fields;
+use crate::cmaf::read::{FragmentHeader, RunReader, SampleDefaults, parse_tfdt};
 use crate::time::Ticks;
-
-/// What `trex` says for samples of which a fragment says nothing (section 8.8.3).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Defaults {
-    duration: u32,
-    size: u32,
-    flags: u32,
-}
-
-impl Defaults {
-    /// Reads a `trex` box: the track's number and its defaults.
-    pub(super) fn read(payload: &[u8]) -> Option<(u32, Self)> {
-        let (_, _, mut fields) = Fields::full(payload)?;
-        let number = fields.u32()?;
-        fields.skip(4)?;
-        let defaults = Self {
-            duration: fields.u32()?,
-            size: fields.u32()?,
-            flags: fields.u32()?,
-        };
-        Some((number, defaults))
-    }
-}
-
-/// `tfhd`, section 8.8.7, with the defaults filled in.
-#[derive(Debug, Clone, Copy)]
-struct FragmentHeader {
-    number: u32,
-    base: Option<u64>,
-    base_is_moof: bool,
-    description: Option<u32>,
-    duration: Option<u32>,
-    size: Option<u32>,
-    flags: Option<u32>,
-}
-
-impl FragmentHeader {
-    fn read(payload: &[u8]) -> Option<Self> {
-        let (_, flags, mut fields) = Fields::full(payload)?;
-        let number = fields.u32()?;
-        let base = if flags & 1 != 0 {
-            Some(fields.u64()?)
-        } else {
-            None
-        };
-        let mut word = |flag| {
-            if flags & flag == 0 {
-                return Some(None);
-            }
-            fields.u32().map(Some)
-        };
-        Some(Self {
-            number,
-            base,
-            base_is_moof: flags & 0x02_0000 != 0,
-            description: word(0x02)?,
-            duration: word(0x08)?,
-            size: word(0x10)?,
-            flags: word(0x20)?,
-        })
-    }
-}
 
 /// `sample_is_non_sync_sample`, or `sample_depends_on` saying "on others" (section 8.8.3.1):
 /// some writers set only the latter.
@@ -121,33 +59,33 @@ impl FragmentReader<'_> {
     fn read_track_fragment(&mut self, payload: &[u8], end_of_previous: u64) -> Option<u64> {
         let boxes = || children(payload, 0).map_while(Result::ok);
         let header = boxes().find(|found| found.kind.0 == *b"tfhd");
-        let Some(header) = header.and_then(|found| FragmentHeader::read(found.payload)) else {
+        let Some(header) = header.and_then(|found| FragmentHeader::parse(found.payload)) else {
             self.warn("a traf without a sound tfhd is left out".to_owned());
             return None;
         };
-        let at = self.tracks.iter().position(|t| t.number == header.number);
+        let at = self.tracks.iter().position(|t| t.number == header.track_id);
         let Some(at) = at else {
             self.warn(format!(
                 "names track {}, which the movie does not have",
-                header.number
+                header.track_id
             ));
             return None;
         };
         if header
-            .description
+            .description_index
             .is_some_and(|description| description > 1)
         {
             self.warn(format!(
                 "track {} changes its sample description; the first is used throughout",
-                header.number
+                header.track_id
             ));
         }
         if let Some(found) = boxes().find(|found| found.kind.0 == *b"tfdt") {
             self.seek(at, found.payload);
         }
-        let base = match header.base {
+        let base = match header.base_data_offset {
             Some(base) => base,
-            None if header.base_is_moof => self.moof_offset,
+            None if header.base_is_moof() => self.moof_offset,
             None => end_of_previous,
         };
         let mut base = Base { base, next: base };
@@ -155,7 +93,7 @@ impl FragmentReader<'_> {
             if self.read_run(at, &header, run.payload, &mut base).is_none() {
                 self.warn(format!(
                     "track {} has a trun that is too short",
-                    header.number
+                    header.track_id
                 ));
             }
         }
@@ -164,14 +102,13 @@ impl FragmentReader<'_> {
 
     /// Moves the track to the decode time of a `tfdt` box (section 8.8.12).
     fn seek(&mut self, at: usize, payload: &[u8]) {
-        let time = Fields::full(payload).and_then(|(version, _, mut f)| f.by_version(version));
-        let (Some(track), Some(time)) = (self.tracks.get_mut(at), time) else {
+        let (Some(track), Some(time)) = (self.tracks.get_mut(at), parse_tfdt(payload)) else {
             return;
         };
         if track.cut {
             return;
         }
-        let time = i64::try_from(time).unwrap_or(i64::MAX);
+        let time = i64::try_from(time.value).unwrap_or(i64::MAX);
         if let Jump::Left(ticks) = track.samples.seek(time) {
             let (number, off) = (track.number, Ticks::new(ticks, track.timescale));
             let here = Ticks::new(track.samples.next_decode_time(), track.timescale);
@@ -189,41 +126,24 @@ impl FragmentReader<'_> {
         payload: &[u8],
         base: &mut Base,
     ) -> Option<()> {
-        let (_, flags, mut fields) = Fields::full(payload)?;
-        let count = fields.u32()?;
-        let mut offset = base.next;
-        if flags & 0x01 != 0 {
-            offset = base.base.saturating_add_signed(i64::from(fields.i32()?));
-        }
-        let mut first_flags = if flags & 0x04 != 0 {
-            Some(fields.u32()?)
-        } else {
-            None
+        let mut run = RunReader::new(payload)?;
+        let mut offset = match run.data_offset {
+            Some(offset) => base.base.saturating_add_signed(i64::from(offset)),
+            None => base.next,
         };
         let track = self.tracks.get_mut(at)?;
-        let defaults = track.defaults;
-        let duration = header.duration.unwrap_or(defaults.duration);
-        let size = header.size.unwrap_or(defaults.size);
-        let sample_flags = header.flags.unwrap_or(defaults.flags);
-        for _ in 0..count {
+        let defaults = SampleDefaults::of(header, track.defaults.as_ref());
+        for _ in 0..run.sample_count {
             if track.cut {
                 break;
             }
-            let mut column = |flag, default| {
-                if flags & flag == 0 {
-                    return Some(default);
-                }
-                fields.u32()
-            };
+            let row = run.next_row(defaults)?;
             let sample = Pending {
-                duration: column(0x100, duration)?,
-                size: column(0x200, size)?,
-                sync: {
-                    let own = column(0x400, sample_flags)?;
-                    let flags = first_flags.take().unwrap_or(own);
-                    flags & NOT_SYNC == 0 || !track.is_video()
-                },
-                composition_offset: column(0x800, 0)?.cast_signed(),
+                duration: row.duration,
+                size: row.size,
+                sync: row.flags & NOT_SYNC == 0 || !track.is_video(),
+                // Signed whatever the version: writers that set version 0 put negative ones too.
+                composition_offset: row.composition_offset.cast_signed(),
                 offset,
             };
             offset = offset.saturating_add(u64::from(sample.size));

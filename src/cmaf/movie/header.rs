@@ -1,8 +1,8 @@
-//! The headers of the movie and of its tracks: `mvhd`, `tkhd`, `mdhd`, `hdlr`, `elst`
-//! (ISO/IEC 14496-12 sections 8.2.2, 8.3.2, 8.4.2, 8.4.3, 8.6.6).
+//! What the headers of the movie and of its tracks mean for the index: `mvhd`, `tkhd`, `elst`
+//! (ISO/IEC 14496-12 sections 8.2.2, 8.3.2, 8.6.6). [`super::super::read`] knows their fields.
 
 use super::warnings::Warnings;
-use crate::cmaf::fields::Fields;
+use crate::cmaf::read;
 use crate::media::{Edit, Orientation};
 use crate::time::{Rounding, Timescale, rescale};
 
@@ -16,13 +16,9 @@ pub(super) struct Matrix([i64; 4]);
 impl Matrix {
     pub(super) const IDENTITY: Self = Self([1 << 16, 0, 0, 1 << 16]);
 
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let mut values = [0; 9];
-        for value in &mut values {
-            *value = i64::from(fields.i32()?);
-        }
-        let [a, b, _, c, d, ..] = values;
-        Some(Self([a, b, c, d]))
+    fn of(matrix: read::Matrix) -> Self {
+        let [a, b, _, c, d, ..] = matrix.map(i64::from);
+        Self([a, b, c, d])
     }
 
     /// This matrix followed by `next`.
@@ -37,22 +33,8 @@ impl Matrix {
         ])
     }
 
-    /// The quarter turns and the mirroring nearest to the matrix. `x` grows right and `y` down, so
-    /// `(a, b)` is where the picture's right-hand direction goes to.
     pub(super) fn orientation(self) -> Orientation {
-        let [a, b, c, d] = self.0.map(i128::from);
-        let mirrored = a * d - b * c < 0;
-        let (right, down) = if mirrored { (-a, -b) } else { (a, b) };
-        let quarter_turns = match (right.abs() >= down.abs(), right >= 0, down >= 0) {
-            (true, true, _) => 0,
-            (false, _, true) => 1,
-            (true, false, _) => 2,
-            (false, _, false) => 3,
-        };
-        Orientation {
-            quarter_turns,
-            mirrored,
-        }
+        Orientation::from_matrix(self.0)
     }
 }
 
@@ -65,17 +47,10 @@ pub(super) struct MovieHeader {
 
 impl MovieHeader {
     pub(super) fn read(payload: &[u8]) -> Option<Self> {
-        let (version, _, mut fields) = Fields::full(payload)?;
-        fields.skip(if version == 1 { 16 } else { 8 })?;
-        let timescale = Timescale::new(fields.u32()?);
-        let matrix = (|| {
-            fields.by_version(version)?;
-            fields.skip(4 + 2 + 10)?;
-            Matrix::read(&mut fields)
-        })();
+        let header = read::MovieHeader::parse(payload)?;
         Some(Self {
-            timescale,
-            matrix: matrix.unwrap_or(Matrix::IDENTITY),
+            timescale: Timescale::new(header.timescale),
+            matrix: Matrix::of(header.matrix),
         })
     }
 }
@@ -92,49 +67,14 @@ pub(super) struct TrackHeader {
 
 impl TrackHeader {
     pub(super) fn read(payload: &[u8]) -> Option<Self> {
-        let (version, flags, mut fields) = Fields::full(payload)?;
-        fields.skip(if version == 1 { 16 } else { 8 })?;
-        let number = fields.u32()?;
-        let picture = (|| {
-            fields.skip(4)?;
-            fields.by_version(version)?;
-            fields.skip(8 + 8)?;
-            let matrix = Matrix::read(&mut fields)?;
-            Some((matrix, (fields.u32()?, fields.u32()?)))
-        })();
-        let (matrix, size) = picture.unwrap_or((Matrix::IDENTITY, (0, 0)));
+        let header = read::TrackHeader::parse(payload)?;
         Some(Self {
-            number,
-            enabled: flags & 1 != 0,
-            matrix,
-            size,
+            number: header.track_id,
+            enabled: header.flags & 1 != 0,
+            matrix: Matrix::of(header.matrix),
+            size: (header.width, header.height),
         })
     }
-}
-
-/// What `mdhd` says.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct MediaHeader {
-    pub(super) timescale: Option<Timescale>,
-    pub(super) language: u16,
-}
-
-impl MediaHeader {
-    pub(super) fn read(payload: &[u8]) -> Option<Self> {
-        let (version, _, mut fields) = Fields::full(payload)?;
-        fields.skip(if version == 1 { 16 } else { 8 })?;
-        let timescale = Timescale::new(fields.u32()?);
-        fields.by_version(version)?;
-        Some(Self {
-            timescale,
-            language: fields.u16().unwrap_or(0x7fff),
-        })
-    }
-}
-
-/// The handler type of an `hdlr` box.
-pub(super) fn handler(payload: &[u8]) -> Option<[u8; 4]> {
-    Fields::full(payload)?.2.rest().get(4..8)?.try_into().ok()
 }
 
 /// The edit list of a track, still in its own units.
@@ -150,46 +90,37 @@ impl EditList {
     /// Reads an `elst` box; `place` names the track in warnings.
     pub(super) fn read(payload: &[u8], place: &str, warnings: &mut Warnings) -> Self {
         let mut list = Self::default();
-        let Some((version, _, mut fields)) = Fields::full(payload) else {
+        let Some(read::EditList {
+            entry_count, edits, ..
+        }) = read::EditList::parse(payload)
+        else {
             return list;
         };
-        let claimed = fields.u32().unwrap_or(0);
-        let (mut read, mut ignored) = (0, 0);
-        while read < claimed
-            && let Some((length, media_start, rate)) = Self::entry(&mut fields, version)
-        {
-            read += 1;
+        let mut ignored = 0;
+        for edit in &edits {
+            let length = i64::try_from(edit.segment_duration).unwrap_or(i64::MAX);
+            let length = length.min(TIME_LIMIT);
             if list.first.is_some() {
                 ignored += 1;
-            } else if media_start == -1 {
+            } else if edit.media_time == -1 {
                 list.delay = list.delay.saturating_add(length).min(TIME_LIMIT);
             } else {
-                list.first = Some((media_start.clamp(0, TIME_LIMIT), length));
-                Self::check(media_start, rate, place, warnings);
+                list.first = Some((edit.media_time.clamp(0, TIME_LIMIT), length));
+                Self::check(edit.media_time, edit.media_rate, place, warnings);
             }
         }
-        if read < claimed {
+        let there = edits.len();
+        if usize::try_from(entry_count) != Ok(there) {
             warnings.push(format!(
-                "{place}: edit list claims {claimed} entries and holds {read}"
+                "{place}: edit list claims {entry_count} entries and holds {there}"
             ));
         }
         if ignored > 0 {
             warnings.push(format!(
-                "{place}: edit list has {read} entries; the {ignored} after the first edit are ignored"
+                "{place}: edit list has {there} entries; the {ignored} after the first edit are ignored"
             ));
         }
         list
-    }
-
-    /// (length, media time, media rate)
-    fn entry(fields: &mut Fields<'_>, version: u8) -> Option<(i64, i64, i32)> {
-        let length = i64::try_from(fields.by_version(version)?).unwrap_or(i64::MAX);
-        let media_start = if version == 1 {
-            fields.u64()?.cast_signed()
-        } else {
-            i64::from(fields.i32()?)
-        };
-        Some((length.min(TIME_LIMIT), media_start, fields.i32()?))
     }
 
     fn check(media_start: i64, rate: i32, place: &str, warnings: &mut Warnings) {

@@ -1,5 +1,7 @@
 //! Language codes of MP4 and QuickTime as BCP 47 tags (RFC 5646).
 
+use crate::cmaf::read::unpack_language;
+
 /// ISO 639-2 codes (terminological and bibliographic) that have a two-letter code, sorted.
 const TWO_LETTERS: &[(&str, &str)] = &[
     ("afr", "af"),
@@ -126,12 +128,7 @@ pub(super) fn from_media_header(code: u16, quicktime: bool) -> String {
         let known = MACINTOSH.get(usize::from(code)).filter(|_| quicktime);
         return known.unwrap_or(&"und").to_string();
     }
-    let letters: String = [10, 5, 0]
-        .iter()
-        .filter_map(|shift| u8::try_from(0x60 + (code >> shift & 0x1f)).ok())
-        .map(char::from)
-        .collect();
-    from_iso_639_2(&letters)
+    from_iso_639_2(&unpack_language(code))
 }
 
 /// The tag of a three-letter code; the code itself where there is no shorter one.
@@ -139,11 +136,7 @@ fn from_iso_639_2(letters: &str) -> String {
     if let Ok(at) = TWO_LETTERS.binary_search_by_key(&letters, |(long, _)| long) {
         return TWO_LETTERS.get(at).map_or("und", |(_, short)| short).into();
     }
-    if letters.bytes().all(|b| b.is_ascii_lowercase()) {
-        letters.to_owned()
-    } else {
-        "und".to_owned()
-    }
+    letters.to_owned()
 }
 
 /// The tag of an `elng` box (ISO/IEC 14496-12 section 8.4.6) when it has the form of one.

@@ -17,13 +17,14 @@ mod warnings;
 mod window;
 
 use collector::Budget;
-use fragments::{Defaults, FragmentReader};
+use fragments::FragmentReader;
 use header::MovieHeader;
 use track::{Surroundings, TrackReader};
 use warnings::Warnings;
 use window::Window;
 
 use super::boxes::{BoxHeader, FourCc, children};
+use super::read::TrackDefaults;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::SourceIndex;
 use crate::read_at::ReadAt;
@@ -318,10 +319,11 @@ impl<'s> MovieReader<'s> {
 fn read_defaults(mvex: &[u8], tracks: &mut [TrackReader]) {
     for found in children(mvex, 0).map_while(Result::ok) {
         if found.kind.0 == *b"trex"
-            && let Some((number, defaults)) = Defaults::read(found.payload)
+            && let Some(defaults) = TrackDefaults::parse(found.payload)
         {
-            for track in tracks.iter_mut().filter(|track| track.number == number) {
-                track.defaults = defaults;
+            let same = |track: &&mut TrackReader| track.number == defaults.track_id;
+            for track in tracks.iter_mut().filter(same) {
+                track.defaults = Some(defaults);
             }
         }
     }

@@ -2,12 +2,12 @@
 
 use super::collector::{Budget, Collector};
 use super::description::{self, Context, Description};
-use super::fragments::Defaults;
-use super::header::{self, EditList, MediaHeader, MovieHeader, TrackHeader};
+use super::header::{self, EditList, MovieHeader, TrackHeader};
 use super::language;
 use super::tables::{Tables, Walk};
 use super::warnings::Warnings;
 use crate::cmaf::boxes::children;
+use crate::cmaf::read::{Handler, MediaHeader, TrackDefaults};
 use crate::media::{SourceTrack, TrackKind};
 use crate::time::Timescale;
 
@@ -17,8 +17,8 @@ pub(super) struct TrackReader {
     pub(super) number: u32,
     pub(super) timescale: Timescale,
     pub(super) samples: Collector,
-    /// Sample defaults for fragments.
-    pub(super) defaults: Defaults,
+    /// Sample defaults for fragments, where the movie gives any.
+    pub(super) defaults: Option<TrackDefaults>,
     /// Whether samples were left out, so that no later one may follow.
     pub(super) cut: bool,
     description: Description,
@@ -104,7 +104,7 @@ impl TrackReader {
             return None;
         };
         let place = place_of(header.number);
-        let Some(media) = boxes.mdhd.and_then(MediaHeader::read) else {
+        let Some(media) = boxes.mdhd.and_then(MediaHeader::parse) else {
             around
                 .warnings
                 .push(format!("{place}: has no sound mdhd box; left out"));
@@ -116,12 +116,14 @@ impl TrackReader {
             number: header.number,
             timescale,
             samples: Collector::default(),
-            defaults: Defaults::default(),
+            defaults: None,
             cut: false,
             language: boxes
                 .elng
                 .and_then(|elng| language::from_extended(elng.get(4..)?))
-                .unwrap_or_else(|| language::from_media_header(media.language, around.quicktime)),
+                .unwrap_or_else(|| {
+                    language::from_media_header(media.packed_language, around.quicktime)
+                }),
             name: boxes.name.and_then(header::track_name),
             default: header.enabled,
             edit: boxes
@@ -188,7 +190,10 @@ fn describe(
 ) -> Option<Description> {
     let movie = around.movie.map_or(header::Matrix::IDENTITY, |m| m.matrix);
     let context = Context {
-        handler: boxes.hdlr.and_then(header::handler).unwrap_or_default(),
+        handler: boxes
+            .hdlr
+            .and_then(Handler::type_of)
+            .map_or([0; 4], |kind| kind.0),
         header,
         orientation: header.matrix.then(movie).orientation(),
         place,
@@ -206,7 +211,7 @@ fn describe(
 
 /// The track's timescale; the movie's, or one tick a second, where it says 0.
 fn timescale(media: &MediaHeader, place: &str, around: &mut Surroundings<'_>) -> Timescale {
-    if let Some(timescale) = media.timescale {
+    if let Some(timescale) = Timescale::new(media.timescale) {
         return timescale;
     }
     let of_movie = around.movie.and_then(|movie| movie.timescale);

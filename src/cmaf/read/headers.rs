@@ -166,8 +166,8 @@ pub struct MediaHeader {
     pub timescale: u32,
     /// In ticks of the track; all ones when unknown.
     pub duration: u64,
-    /// ISO 639-2/T code; `und` for anything that is none.
-    pub language: String,
+    /// `language`: three packed letters, or a Macintosh code in QuickTime files.
+    pub packed_language: u16,
 }
 
 impl MediaHeader {
@@ -180,13 +180,19 @@ impl MediaHeader {
             modification_time: fields.by_version(version)?,
             timescale: fields.u32()?,
             duration: fields.by_version(version)?,
-            language: unpack_language(fields.u16()?),
+            packed_language: fields.u16()?,
         })
+    }
+
+    /// ISO 639-2/T code; `und` for anything that is none.
+    pub fn language(&self) -> String {
+        unpack_language(self.packed_language)
     }
 }
 
-/// Three letters of five bits, each less 0x60.
-fn unpack_language(packed: u16) -> String {
+/// Three letters of five bits, each less 0x60; `und` where one of them is no letter (section
+/// 8.4.2.3).
+pub(crate) fn unpack_language(packed: u16) -> String {
     let letter = |shift: u32| {
         let five = u8::try_from(packed >> shift & 0x1f).ok()?;
         (1..=26).contains(&five).then(|| char::from(five + 0x60))
@@ -207,14 +213,19 @@ pub struct Handler {
 impl Handler {
     /// Reads the payload; `None` when it is cut off.
     pub fn parse(payload: &[u8]) -> Option<Self> {
-        let (_, _, mut fields) = Fields::full(payload)?;
-        fields.skip(4)?;
-        let handler_type = fields.four_cc()?;
-        fields.skip(12)?;
+        let handler_type = Self::type_of(payload)?;
+        let mut name = Fields::new(payload.get(24..)?);
         Some(Self {
             handler_type,
-            name: fields.text(),
+            name: name.text(),
         })
+    }
+
+    /// The type alone, which files have that leave out what follows it.
+    pub fn type_of(payload: &[u8]) -> Option<FourCc> {
+        let (_, _, mut fields) = Fields::full(payload)?;
+        fields.skip(4)?;
+        fields.four_cc()
     }
 }
 
@@ -234,6 +245,8 @@ pub struct Edit {
 pub struct EditList {
     /// Version of the box: 0, or 1 for 64-bit times.
     pub version: u8,
+    /// `entry_count` as it stands there; more than there are edits when the box is broken.
+    pub entry_count: u32,
     /// The edits that are there, in order.
     pub edits: Vec<Edit>,
 }
@@ -242,15 +255,19 @@ impl EditList {
     /// Reads the payload; `None` when it is cut off before the first edit.
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let (version, _, mut fields) = Fields::full(payload)?;
-        let count = fields.u32()?;
+        let entry_count = fields.u32()?;
         let mut edits = Vec::new();
-        for _ in 0..count {
+        for _ in 0..entry_count {
             let Some(edit) = parse_edit(&mut fields, version) else {
                 break;
             };
             edits.push(edit);
         }
-        Some(Self { version, edits })
+        Some(Self {
+            version,
+            entry_count,
+            edits,
+        })
     }
 }
 

@@ -25,15 +25,6 @@ pub struct InitInfo {
     pub fragment_duration: Option<u64>,
 }
 
-impl InitInfo {
-    /// The `trex` of a track.
-    pub fn defaults_of(&self, track_id: u32) -> Option<&TrackDefaults> {
-        self.defaults
-            .iter()
-            .find(|defaults| defaults.track_id == track_id)
-    }
-}
-
 /// A `trak` box (section 8.3.1).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InitTrack {
@@ -328,7 +319,7 @@ impl ColourBox {
         let mut point = || Some(u8::try_from(fields.u16()?).unwrap_or(2));
         let (primaries, transfer, matrix) = (point()?, point()?, point()?);
         let full_range = match &kind.0 {
-            b"nclx" => fields.u8()? & 0x80 != 0,
+            b"nclx" => fields.u8().is_some_and(|byte| byte & 0x80 != 0),
             b"nclc" => false,
             _ => return None,
         };
@@ -342,7 +333,8 @@ impl ColourBox {
     }
 }
 
-fn parse_pasp(payload: &[u8]) -> Option<PixelAspect> {
+/// Reads the payload of `pasp` (section 12.1.4); `None` when it is cut off.
+pub(crate) fn parse_pasp(payload: &[u8]) -> Option<PixelAspect> {
     let mut fields = Fields::new(payload);
     Some(PixelAspect {
         horizontal: fields.u32()?,

@@ -127,8 +127,8 @@ pub struct TrackFragment {
     pub decode_time: Option<DecodeTime>,
     /// `trun` boxes in order.
     pub runs: Vec<TrackRun>,
-    /// There is a `senc` (ISO/IEC 23001-7 section 7.2).
-    pub has_senc: bool,
+    /// `sample_count` of `senc` (ISO/IEC 23001-7 section 7.2).
+    pub encrypted_samples: Option<u32>,
     /// There is a `saiz` (section 8.7.8).
     pub has_saiz: bool,
     /// There is a `saio` (section 8.7.9).
@@ -186,11 +186,6 @@ impl SampleInfo {
     /// Whether it is a sync sample.
     pub fn is_sync(&self) -> bool {
         self.flags & 0x0001_0000 == 0
-    }
-
-    /// `sample_depends_on`: 0 unknown, 1 on others, 2 on none.
-    pub fn depends_on(&self) -> u8 {
-        u8::try_from(self.flags >> 24 & 3).expect("two bits")
     }
 
     /// Its bytes, from the start of the segment.
@@ -328,10 +323,24 @@ struct DataStart {
 
 /// The values for samples that a run says nothing about.
 #[derive(Debug, Clone, Copy)]
-struct Defaults {
+pub(crate) struct SampleDefaults {
     duration: u32,
     size: u32,
     flags: u32,
+}
+
+impl SampleDefaults {
+    /// Those of the fragment, else those of the movie, else 0 (section 8.8.7).
+    pub(crate) fn of(header: &FragmentHeader, movie: Option<&TrackDefaults>) -> Self {
+        let value = |own: Option<u32>, of_movie: fn(&TrackDefaults) -> u32| {
+            own.or(movie.map(of_movie)).unwrap_or(0)
+        };
+        Self {
+            duration: value(header.duration, |defaults| defaults.duration),
+            size: value(header.size, |defaults| defaults.size),
+            flags: value(header.sample_flags, |defaults| defaults.flags),
+        }
+    }
 }
 
 /// A track fragment, and the byte after its data.
@@ -341,7 +350,10 @@ fn read_traf(payload: &[u8], place: Place, context: &mut Context<'_>) -> (TrackF
         match &found.kind.0 {
             b"tfhd" => traf.header = FragmentHeader::parse(found.payload),
             b"tfdt" => traf.decode_time = parse_tfdt(found.payload),
-            b"senc" => traf.has_senc = true,
+            b"senc" => {
+                let count = Fields::full(found.payload).and_then(|(_, _, mut f)| f.u32());
+                traf.encrypted_samples = traf.encrypted_samples.or(count);
+            }
             b"saiz" => traf.has_saiz = true,
             b"saio" => traf.has_saio = true,
             _ => {}
@@ -352,11 +364,7 @@ fn read_traf(payload: &[u8], place: Place, context: &mut Context<'_>) -> (TrackF
         .defaults
         .iter()
         .find(|d| d.track_id == header.track_id);
-    let defaults = Defaults {
-        duration: header.duration.or(trex.map(|t| t.duration)).unwrap_or(0),
-        size: header.size.or(trex.map(|t| t.size)).unwrap_or(0),
-        flags: header.sample_flags.or(trex.map(|t| t.flags)).unwrap_or(0),
-    };
+    let defaults = SampleDefaults::of(&header, trex);
     let base = match header.base_data_offset {
         Some(offset) => offset,
         None if header.base_is_moof() => place.moof,
@@ -376,7 +384,8 @@ fn read_traf(payload: &[u8], place: Place, context: &mut Context<'_>) -> (TrackF
     (traf, end)
 }
 
-fn parse_tfdt(payload: &[u8]) -> Option<DecodeTime> {
+/// Reads the payload of `tfdt`; `None` when it is cut off.
+pub(crate) fn parse_tfdt(payload: &[u8]) -> Option<DecodeTime> {
     let (version, _, mut fields) = Fields::full(payload)?;
     let value = fields.by_version(version)?;
     Some(DecodeTime { version, value })
@@ -386,87 +395,122 @@ fn parse_tfdt(payload: &[u8]) -> Option<DecodeTime> {
 /// bounds it. No segment has more samples in such runs than this.
 const MOST_SAMPLES_WITHOUT_ROWS: usize = 1 << 20;
 
+/// A run taken row by row, by readers that hold on to no more than one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunReader<'a> {
+    version: u8,
+    flags: u32,
+    pub(crate) sample_count: u32,
+    pub(crate) data_offset: Option<i32>,
+    first_sample_flags: Option<u32>,
+    rows: Fields<'a>,
+    first_row_read: bool,
+}
+
+/// A row of a run, with all defaults applied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunRow {
+    pub(crate) duration: u32,
+    pub(crate) size: u32,
+    pub(crate) flags: u32,
+    /// As it stands there: whether it has a sign depends on the version of the box.
+    pub(crate) composition_offset: u32,
+}
+
+impl<'a> RunReader<'a> {
+    /// Reads what stands before the rows; `None` when it is cut off.
+    pub(crate) fn new(payload: &'a [u8]) -> Option<Self> {
+        let (version, flags, mut fields) = Fields::full(payload)?;
+        let sample_count = fields.u32()?;
+        let data_offset = match flags & 0x01 {
+            0 => None,
+            _ => Some(fields.i32()?),
+        };
+        let first_sample_flags = match flags & 0x04 {
+            0 => None,
+            _ => Some(fields.u32()?),
+        };
+        Some(Self {
+            version,
+            flags,
+            sample_count,
+            data_offset,
+            first_sample_flags,
+            rows: fields,
+            first_row_read: false,
+        })
+    }
+
+    /// Takes the next row; `None` when it is cut off. The caller counts them.
+    pub(crate) fn next_row(&mut self, defaults: SampleDefaults) -> Option<RunRow> {
+        let mut column = |flag: u32, default: u32| match self.flags & flag {
+            0 => Some(default),
+            _ => self.rows.u32(),
+        };
+        let duration = column(0x100, defaults.duration)?;
+        let size = column(0x200, defaults.size)?;
+        let flags = column(0x400, defaults.flags)?;
+        let composition_offset = column(0x800, 0)?;
+        let first_flags = self.first_sample_flags.filter(|_| !self.first_row_read);
+        self.first_row_read = true;
+        Some(RunRow {
+            duration,
+            size,
+            flags: first_flags.unwrap_or(flags),
+            composition_offset,
+        })
+    }
+
+    /// How many rows to read: what the box claims, bounded by the bytes there are.
+    fn count_rows(&self, context: &mut Context<'_>) -> usize {
+        let claimed = usize::try_from(self.sample_count).unwrap_or(usize::MAX);
+        match usize::try_from((self.flags & 0xf00).count_ones()) {
+            Ok(columns) if columns > 0 => claimed.min(self.rows.rest().len() / (4 * columns)),
+            _ => {
+                let count = claimed.min(context.rowless_left);
+                context.rowless_left -= count;
+                count
+            }
+        }
+    }
+}
+
 /// Reads a run; `None` when it is cut off before its samples.
 fn parse_trun(
     payload: &[u8],
     place: DataStart,
-    defaults: Defaults,
+    defaults: SampleDefaults,
     context: &mut Context<'_>,
 ) -> Option<TrackRun> {
-    let (version, flags, mut fields) = Fields::full(payload)?;
-    let sample_count = fields.u32()?;
-    let data_offset = match flags & 0x01 {
-        0 => None,
-        _ => Some(fields.i32()?),
-    };
-    let first_sample_flags = match flags & 0x04 {
-        0 => None,
-        _ => Some(fields.u32()?),
-    };
-    let start = match data_offset {
+    let mut reader = RunReader::new(payload)?;
+    let start = match reader.data_offset {
         Some(offset) => place.base.checked_add_signed(i64::from(offset)),
         None => Some(place.follow_on),
     };
     let mut run = TrackRun {
-        version,
-        flags,
-        sample_count,
-        data_offset,
-        first_sample_flags,
+        version: reader.version,
+        flags: reader.flags,
+        sample_count: reader.sample_count,
+        data_offset: reader.data_offset,
+        first_sample_flags: reader.first_sample_flags,
         samples: Vec::new(),
     };
-    let start = start.unwrap_or(u64::MAX);
-    let count = count_rows(&run, fields.rest().len(), context);
-    read_rows(&mut run, count, fields, (start, defaults));
-    Some(run)
-}
-
-/// How many samples to read: what the box claims, bounded by the bytes there are.
-fn count_rows(run: &TrackRun, bytes: usize, context: &mut Context<'_>) -> usize {
-    let claimed = usize::try_from(run.sample_count).unwrap_or(usize::MAX);
-    match usize::try_from((run.flags & 0xf00).count_ones()) {
-        Ok(columns) if columns > 0 => claimed.min(bytes / (4 * columns)),
-        _ => {
-            let count = claimed.min(context.rowless_left);
-            context.rowless_left -= count;
-            count
-        }
-    }
-}
-
-fn read_rows(run: &mut TrackRun, count: usize, mut fields: Fields<'_>, from: (u64, Defaults)) {
-    let (mut offset, defaults) = from;
+    let mut offset = start.unwrap_or(u64::MAX);
+    let count = reader.count_rows(context);
     run.samples.reserve_exact(count);
-    for number in 0..count {
-        let Some(mut sample) = read_row(run, &mut fields, defaults) else {
-            return;
+    for row in (0..count).map_while(|_| reader.next_row(defaults)) {
+        let sample = SampleInfo {
+            offset,
+            size: row.size,
+            duration: row.duration,
+            composition_offset: match run.version {
+                0 => i64::from(row.composition_offset),
+                _ => i64::from(row.composition_offset.cast_signed()),
+            },
+            flags: row.flags,
         };
-        if let (0, Some(flags)) = (number, run.first_sample_flags) {
-            sample.flags = flags;
-        }
-        sample.offset = offset;
         offset = sample.range().end;
         run.samples.push(sample);
     }
-}
-
-fn read_row(run: &TrackRun, fields: &mut Fields<'_>, defaults: Defaults) -> Option<SampleInfo> {
-    let mut column = |flag: u32, default: u32| match run.flags & flag {
-        0 => Some(default),
-        _ => fields.u32(),
-    };
-    let duration = column(0x100, defaults.duration)?;
-    let size = column(0x200, defaults.size)?;
-    let flags = column(0x400, defaults.flags)?;
-    let composition = column(0x800, 0)?;
-    Some(SampleInfo {
-        offset: 0,
-        size,
-        duration,
-        composition_offset: match run.version {
-            0 => i64::from(composition),
-            _ => i64::from(composition.cast_signed()),
-        },
-        flags,
-    })
+    Some(run)
 }

@@ -4,7 +4,8 @@ use super::object_type::elementary;
 use super::{Context, Description, Entry, child, other};
 use crate::cmaf::boxes::FourCc;
 use crate::cmaf::fields::Fields;
-use crate::media::{Codec, Colour, PixelAspect, TrackKind, VideoInfo};
+use crate::cmaf::read::{ColourBox, parse_pasp};
+use crate::media::{Codec, PixelAspect, TrackKind, VideoInfo};
 use crate::time::gcd;
 
 /// Length of the fields of a `VisualSampleEntry` before its boxes.
@@ -29,7 +30,10 @@ pub(super) fn read(entry: Entry<'_>, context: Context<'_>) -> Option<Description
             pixel_aspect: pixel_aspect(boxes)
                 .unwrap_or_else(|| aspect_from_shown_size(size, context.header.size)),
             orientation: context.orientation,
-            colour: child(boxes, b"colr").and_then(colour).unwrap_or_default(),
+            colour: child(boxes, b"colr")
+                .and_then(ColourBox::parse)
+                .map(|found| found.colour)
+                .unwrap_or_default(),
         }),
         codec,
         config,
@@ -88,8 +92,10 @@ fn name_without_config(format: &[u8; 4]) -> Option<&'static str> {
 
 /// The `pasp` box, section 12.1.4; `None` when it is absent or zero.
 fn pixel_aspect(boxes: &[u8]) -> Option<PixelAspect> {
-    let mut fields = Fields::new(child(boxes, b"pasp")?);
-    let (horizontal, vertical) = (fields.u32()?, fields.u32()?);
+    let PixelAspect {
+        horizontal,
+        vertical,
+    } = parse_pasp(child(boxes, b"pasp")?)?;
     let divisor = gcd(horizontal, vertical);
     (horizontal > 0 && vertical > 0).then(|| PixelAspect {
         horizontal: horizontal / divisor,
@@ -126,31 +132,10 @@ fn lowest_terms(horizontal: u64, vertical: u64) -> PixelAspect {
     }
 }
 
-/// The `colr` box, section 12.1.5: `nclx`, or QuickTime's `nclc`. ICC profiles say nothing here.
-fn colour(payload: &[u8]) -> Option<Colour> {
-    let mut fields = Fields::new(payload);
-    let kind = fields.four_cc()?.0;
-    if kind != *b"nclx" && kind != *b"nclc" {
-        return None;
-    }
-    let mut code = || {
-        fields
-            .u16()
-            .map(|code| u8::try_from(code).unwrap_or(Colour::UNSPECIFIED.primaries))
-    };
-    let (primaries, transfer, matrix) = (code()?, code()?, code()?);
-    let full_range = kind == *b"nclx" && fields.u8().is_some_and(|byte| byte & 0x80 != 0);
-    Some(Colour {
-        primaries,
-        transfer,
-        matrix,
-        full_range,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::Colour;
 
     #[test]
     fn anamorphic_size_in_the_track_header_gives_the_pixel_shape() {
@@ -170,6 +155,7 @@ mod tests {
 
     #[test]
     fn colour_boxes_of_both_kinds_are_read() {
+        let colour = |payload: &[u8]| ColourBox::parse(payload).map(|found| found.colour);
         let nclx = colour(b"nclx\0\x09\0\x12\0\x09\x80").expect("sound");
         assert_eq!(
             (nclx.primaries, nclx.transfer, nclx.matrix, nclx.full_range),

@@ -58,7 +58,7 @@ impl Movie {
         });
         w.nest(b"moov", |w| {
             w.full(b"mvhd", 0, 0, |w| {
-                w.raw(&[0; 8]).u32(1000).raw(&[0; 80]);
+                w.raw(&[0; 8]).u32(1000).raw(&[0; 84]);
             });
             w.nest(b"trak", |w| self.track(w, tables));
         });

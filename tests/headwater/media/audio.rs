@@ -1,10 +1,10 @@
 //! Audio tasks.
 
 use headwater::codec::aac::AudioSpecificConfig;
-use headwater::media::*;
+use headwater::media::{AudioTask, TaskSummary};
 use headwater::time::{Rounding, Timescale, rescale};
 
-use crate::support::*;
+use super::support::{Made, audio_task, clip, open, task_samples, written};
 
 /// Decodes AAC to mono-interleaved 16-bit PCM without taking anything off.
 fn decoded(adts: &[u8]) -> Vec<i16> {

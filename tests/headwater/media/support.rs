@@ -7,42 +7,43 @@ use std::sync::atomic::AtomicBool;
 
 use headwater::codec::avc::{self, AvcConfig};
 use headwater::error::Result;
-use headwater::media::*;
+use headwater::media::{
+    AudioEncode, AudioTask, EncodedSample, PicturePlan, Preset, SourceIndex, SourceTrack,
+    TaskFrame, TaskSample, TaskSummary, TrackKind, VideoEncode, VideoInfo, VideoRecipe, VideoTask,
+};
 use headwater::sandbox::{Launcher, Options};
 use headwater::time::{FrameRate, Rounding, Timescale, rescale};
 
-pub fn clip(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("HEADWATER_MEDIA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/media"),
-        PathBuf::from,
-    );
-    let path = folder.join(name);
-    if path.is_file() {
-        return Some(path);
+use crate::support::shared_media;
+
+pub(crate) fn clip(name: &str) -> Option<PathBuf> {
+    let path = shared_media().map(|folder| folder.join(name));
+    let found = path.filter(|path| path.is_file());
+    if found.is_none() {
+        eprintln!("skipped: the clip {name} is not there");
     }
-    eprintln!("skipped: {} is not there", path.display());
-    None
+    found
 }
 
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         program: Some(env!("CARGO_BIN_EXE_headwater-media").into()),
         ..Options::default()
     }
 }
 
-pub fn launcher() -> Launcher {
+pub(crate) fn launcher() -> Launcher {
     Launcher::new(options())
 }
 
 /// A source, indexed.
-pub struct Source {
-    pub file: File,
-    pub spool: File,
-    pub index: SourceIndex,
+pub(crate) struct Source {
+    pub(crate) file: File,
+    pub(crate) spool: File,
+    pub(crate) index: SourceIndex,
 }
 
-pub fn index(path: &Path) -> Result<Source> {
+pub(crate) fn index(path: &Path) -> Result<Source> {
     let file = File::open(path).unwrap();
     let mut spool = tempfile::tempfile().unwrap();
     let size = file.metadata().unwrap().len();
@@ -50,33 +51,33 @@ pub fn index(path: &Path) -> Result<Source> {
     Ok(Source { file, spool, index })
 }
 
-pub fn open(name: &str) -> Option<Source> {
+pub(crate) fn open(name: &str) -> Option<Source> {
     Some(index(&clip(name)?).unwrap())
 }
 
 impl Source {
-    pub fn video(&self) -> &SourceTrack {
+    pub(crate) fn video(&self) -> &SourceTrack {
         let is_video = |track: &&SourceTrack| matches!(track.kind, TrackKind::Video(_));
         self.index.tracks.iter().find(is_video).unwrap()
     }
 
-    pub fn audio(&self) -> &SourceTrack {
+    pub(crate) fn audio(&self) -> &SourceTrack {
         let is_audio = |track: &&SourceTrack| matches!(track.kind, TrackKind::Audio(_));
         self.index.tracks.iter().find(is_audio).unwrap()
     }
 
-    pub fn info(&self) -> &VideoInfo {
+    pub(crate) fn info(&self) -> &VideoInfo {
         match &self.video().kind {
             TrackKind::Video(info) => info,
             _ => unreachable!(),
         }
     }
 
-    pub fn run_video(&self, task: &VideoTask) -> Result<Made> {
+    pub(crate) fn run_video(&self, task: &VideoTask) -> Result<Made> {
         run_video(&launcher(), task, &self.file, &self.spool)
     }
 
-    pub fn run_audio(&self, task: &AudioTask) -> Result<Made> {
+    pub(crate) fn run_audio(&self, task: &AudioTask) -> Result<Made> {
         let mut samples = Vec::new();
         let never = AtomicBool::new(false);
         let summary =
@@ -88,7 +89,12 @@ impl Source {
     }
 }
 
-pub fn run_video(launcher: &Launcher, task: &VideoTask, file: &File, spool: &File) -> Result<Made> {
+pub(crate) fn run_video(
+    launcher: &Launcher,
+    task: &VideoTask,
+    file: &File,
+    spool: &File,
+) -> Result<Made> {
     let mut samples = Vec::new();
     let never = AtomicBool::new(false);
     let summary = launcher.video(task, file, Some(spool), &never, &mut |sample| {
@@ -100,12 +106,12 @@ pub fn run_video(launcher: &Launcher, task: &VideoTask, file: &File, spool: &Fil
 
 /// What a task made.
 #[derive(Debug, PartialEq)]
-pub struct Made {
-    pub samples: Vec<EncodedSample>,
-    pub summary: TaskSummary,
+pub(crate) struct Made {
+    pub(crate) samples: Vec<EncodedSample>,
+    pub(crate) summary: TaskSummary,
 }
 
-pub fn task_samples(track: &SourceTrack) -> Vec<TaskSample> {
+pub(crate) fn task_samples(track: &SourceTrack) -> Vec<TaskSample> {
     track
         .samples
         .iter()
@@ -119,7 +125,7 @@ pub fn task_samples(track: &SourceTrack) -> Vec<TaskSample> {
         .collect()
 }
 
-pub fn recipe(threads: u32) -> VideoRecipe {
+pub(crate) fn recipe(threads: u32) -> VideoRecipe {
     VideoRecipe {
         preset: Preset::Ultrafast,
         crf: 28,
@@ -133,7 +139,12 @@ pub fn recipe(threads: u32) -> VideoRecipe {
 }
 
 /// A task that shows every picture once, an IDR picture every `gop`.
-pub fn whole(source: &Source, rate: (u32, u32), gop: usize, sizes: &[(u32, u32)]) -> VideoTask {
+pub(crate) fn whole(
+    source: &Source,
+    rate: (u32, u32),
+    gop: usize,
+    sizes: &[(u32, u32)],
+) -> VideoTask {
     let track = source.video();
     let samples = task_samples(track);
     let mut times: Vec<i64> = samples.iter().map(|sample| sample.time).collect();
@@ -177,7 +188,13 @@ pub fn whole(source: &Source, rate: (u32, u32), gop: usize, sizes: &[(u32, u32)]
 }
 
 /// Only these frames of a task, with the samples that they need.
-pub fn part(task: &VideoTask, first: usize, head: usize, keep: usize, tail: usize) -> VideoTask {
+pub(crate) fn part(
+    task: &VideoTask,
+    first: usize,
+    head: usize,
+    keep: usize,
+    tail: usize,
+) -> VideoTask {
     let end = (first + keep + tail).min(task.frames.len());
     let frames = task.frames[first - head..end].to_vec();
     let (from, to) = (frames[0].source_time, frames.last().unwrap().source_time);
@@ -201,7 +218,7 @@ pub fn part(task: &VideoTask, first: usize, head: usize, keep: usize, tail: usiz
 }
 
 /// Presentation's length in samples at `rate`, from the audio track.
-pub fn audio_task(source: &Source, rate: u32, channels: u16, bitrates: &[u32]) -> AudioTask {
+pub(crate) fn audio_task(source: &Source, rate: u32, channels: u16, bitrates: &[u32]) -> AudioTask {
     let track = source.audio();
     let TrackKind::Audio(info) = &track.kind else {
         unreachable!()
@@ -235,7 +252,7 @@ pub fn audio_task(source: &Source, rate: u32, channels: u16, bitrates: &[u32]) -
 
 impl Made {
     /// One rendition as an Annex B stream.
-    pub fn annex_b(&self, rendition: u32) -> Vec<u8> {
+    pub(crate) fn annex_b(&self, rendition: u32) -> Vec<u8> {
         let config = AvcConfig::parse(&self.summary.configs[rendition as usize]).unwrap();
         let samples: Vec<&EncodedSample> = self
             .samples
@@ -245,7 +262,7 @@ impl Made {
         annex_b(&config, &samples)
     }
 
-    pub fn frames(&self, rendition: u32) -> Vec<u32> {
+    pub(crate) fn frames(&self, rendition: u32) -> Vec<u32> {
         self.samples
             .iter()
             .filter(|s| s.rendition == rendition)
@@ -254,7 +271,7 @@ impl Made {
     }
 
     /// One rendition as an ADTS stream (ISO/IEC 13818-7 section 6.2).
-    pub fn adts(&self, rendition: u32) -> Vec<u8> {
+    pub(crate) fn adts(&self, rendition: u32) -> Vec<u8> {
         let config = &self.summary.configs[rendition as usize];
         let index = (config[0] & 7) << 1 | config[1] >> 7;
         let channels = (config[1] >> 3) & 15;
@@ -276,7 +293,7 @@ impl Made {
     }
 }
 
-pub fn annex_b(config: &AvcConfig, samples: &[&EncodedSample]) -> Vec<u8> {
+pub(crate) fn annex_b(config: &AvcConfig, samples: &[&EncodedSample]) -> Vec<u8> {
     let mut stream = Vec::new();
     let mut put = |nal: &[u8]| {
         stream.extend_from_slice(&[0, 0, 0, 1]);
@@ -291,14 +308,14 @@ pub fn annex_b(config: &AvcConfig, samples: &[&EncodedSample]) -> Vec<u8> {
     stream
 }
 
-pub fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
+pub(crate) fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();
     file
 }
 
 /// What ffprobe finds in an H.264 stream.
-pub fn probe(stream: &[u8]) -> Probed {
+pub(crate) fn probe(stream: &[u8]) -> Probed {
     let file = written(stream);
     let output = Command::new("ffprobe")
         .args(["-v", "warning", "-f", "h264", "-show_entries"])
@@ -317,14 +334,14 @@ pub fn probe(stream: &[u8]) -> Probed {
 }
 
 #[derive(Debug)]
-pub struct Probed {
-    pub keys: Vec<bool>,
-    pub stream: serde_json::Value,
-    pub warnings: String,
+pub(crate) struct Probed {
+    pub(crate) keys: Vec<bool>,
+    pub(crate) stream: serde_json::Value,
+    pub(crate) warnings: String,
 }
 
 /// Peak signal-to-noise ratio of two raw pictures, in dB.
-pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
+pub(crate) fn psnr(a: &[u8], b: &[u8]) -> f64 {
     assert_eq!(a.len(), b.len());
     let error: f64 = a
         .iter()

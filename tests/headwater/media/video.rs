@@ -1,8 +1,10 @@
 //! Video tasks.
 
-use headwater::media::*;
+use headwater::media::{Codec, Preset, TaskFrame, TaskSummary, VideoTask};
 
-use crate::support::*;
+use super::support::{
+    Made, clip, index, open, options, part, probe, psnr, run_video, whole, written,
+};
 
 /// Every sample is there, in order, and FFmpeg decodes it without a word.
 fn assert_sound(made: &Made, task: &VideoTask) {

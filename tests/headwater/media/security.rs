@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use headwater::error::ErrorKind;
 use headwater::sandbox::{Launcher, Options};
 
-use crate::support::*;
+use super::support::{clip, index, launcher, open, options, run_video, whole};
 
 #[test]
 fn hijacked_child_can_do_nothing_but_compute() {

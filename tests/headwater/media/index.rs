@@ -3,9 +3,9 @@
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 
-use headwater::media::*;
+use headwater::media::{PixelAspect, SourceTrack};
 
-use crate::support::*;
+use super::support::{clip, open};
 
 /// Sizes and presentation times (seconds) of a stream's packets, as ffprobe sees them.
 fn packets(name: &str, stream: usize) -> Vec<(u64, Option<f64>)> {
