@@ -155,6 +155,10 @@ impl Progress for Shown {
                     None => {}
                 }
             }
+            Event::Retried { why } => match &self.bar {
+                Some(bar) => bar.println(format!("note: made again after a failure: {why}")),
+                None => say(&format!("note: made again after a failure: {why}")),
+            },
             Event::Verifying => match &self.bar {
                 Some(bar) => bar.set_message("checking every rule"),
                 None => say(&format!("{}; checking every rule", state.line())),

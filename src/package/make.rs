@@ -1,12 +1,12 @@
 //! Makes segments: threads take jobs, media children encode, samples are cut, muxed and stored.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
+use super::damage;
 use super::jobs::Job;
 use super::prepare::Prepared;
 use super::progress::{Event, Progress};
@@ -16,23 +16,21 @@ use crate::cmaf::init_segment::{AudioInit, TrackInit, TrackInitKind, VideoInit, 
 use crate::codec::avc::AvcConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
-    AudioMethod, AudioRendition, ChunkSpan, Colour, Damage, EncodedSample, PixelAspect,
-    REORDER_FRAMES, SourceTrack, TaskSummary, TrackKind, VideoPlan, VideoRendition,
+    AudioMethod, AudioRendition, ChunkSpan, Colour, EncodedSample, PixelAspect, REORDER_FRAMES,
+    SourceTrack, TaskSummary, TrackKind, VideoPlan, VideoRendition,
 };
 use crate::plan::{CopiedSample, CopiedSegment, Lowering};
 use crate::sandbox::Launcher;
 use crate::segmenter::{CutSegment, Segmenter};
 use crate::source;
 use crate::store::{BlockingStore, Created};
-use crate::time::{Ticks, Timescale};
+use crate::time::Timescale;
 
 /// What a run of jobs gives besides what it stored.
 #[derive(Debug, Default)]
 pub(super) struct Made {
     /// Segments stored.
     pub(super) segments: u64,
-    /// Damage survived and children restarted, in words.
-    pub(super) warnings: Vec<String>,
 }
 
 /// An error when the user asked to stop.
@@ -66,7 +64,6 @@ pub(super) fn make(
         lowering: Lowering::new(Arc::clone(&prepared.plan), Arc::clone(&prepared.index))?,
         failed: AtomicBool::new(false),
         segments: AtomicU64::new(0),
-        warnings: Mutex::default(),
     };
     let queue = Mutex::new(jobs.into_iter());
     // A child dies with the thread that started it; these threads wait for their children.
@@ -82,43 +79,13 @@ pub(super) fn make(
     });
     check_stop(stop)?;
     results.into_iter().collect::<Result<Vec<()>>>()?;
-    let warnings = maker.warnings.into_inner().unwrap_or_default();
     Ok(Made {
         segments: maker.segments.into_inner(),
-        warnings: describe(warnings),
     })
 }
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Warnings with the movie time they belong to, in order of time, without repeats: neighbouring
-/// tasks decode the same samples around their joins.
-type Warnings = BTreeMap<(i64, String), ()>;
-
-/// Notes of damage that are told one by one; a broken hour has thousands.
-const WARNINGS_MAX: usize = 20;
-
-fn describe(warnings: Warnings) -> Vec<String> {
-    let describe = |(micros, message): (i64, String)| {
-        let time = Ticks::new(micros, Timescale::MICROS);
-        format!("{:.3} s: {message}", time.seconds())
-    };
-    let count = warnings.len();
-    let last = warnings.keys().next_back().map(|(micros, _)| *micros);
-    let mut lines: Vec<String> = warnings
-        .into_keys()
-        .take(WARNINGS_MAX)
-        .map(describe)
-        .collect();
-    if let Some(more) = count.checked_sub(WARNINGS_MAX).filter(|more| *more > 0) {
-        let last = Ticks::new(last.unwrap_or(0), Timescale::MICROS).seconds();
-        lines.push(format!(
-            "and {more} more such notes, the last at {last:.3} s"
-        ));
-    }
-    lines
 }
 
 /// What the threads share.
@@ -132,7 +99,6 @@ struct Maker<'a> {
     /// Set by the first thread that fails, so that the others end soon.
     failed: AtomicBool,
     segments: AtomicU64,
-    warnings: Mutex<Warnings>,
 }
 
 impl Maker<'_> {
@@ -157,9 +123,20 @@ impl Maker<'_> {
     /// Does a job; once more when a child died under it, as one does that the system ran out of
     /// memory for.
     fn attempt(&self, job: &Job) -> Result<()> {
+        let run = job.run();
+        let (first, last) = (run.first_segment + 1, run.first_segment + run.segments);
+        self.twice(job)
+            .map_err(|e| match self.stop.load(Ordering::Relaxed) {
+                true => e,
+                false => e.context(format!("segments {first} to {last}")),
+            })
+    }
+
+    fn twice(&self, job: &Job) -> Result<()> {
         match self.job(job) {
             Err(e) if e.kind() == ErrorKind::Unavailable && !self.stop.load(Ordering::Relaxed) => {
-                self.warn(0, format!("made again after a failure: {e}"));
+                let why = e.to_string();
+                self.progress.event(Event::Retried { why: &why });
                 self.job(job)
             }
             done => done,
@@ -207,7 +184,15 @@ impl Maker<'_> {
                 self.cut(&mut cutters, kind, sample)
             })?;
         finish(&cutters)?;
-        self.note_damage(&summary, task.timescale);
+        let first = run.first_segment;
+        damage::keep(
+            self.store,
+            &self.prepared.revision,
+            cutters[0].1,
+            first,
+            &summary,
+            task.timescale,
+        )?;
         for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
             self.put_init(
                 &spec.id,
@@ -234,7 +219,15 @@ impl Maker<'_> {
                 self.cut(&mut cutters, FragmentKind::Audio, sample)
             })?;
         finish(&cutters)?;
-        self.note_damage(&summary, task.timescale);
+        let first = run.first_segment;
+        damage::keep(
+            self.store,
+            &self.prepared.revision,
+            cutters[0].1,
+            first,
+            &summary,
+            task.timescale,
+        )?;
         for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
             self.put_init(&spec.id, &audio_init(spec, config)?)?;
         }
@@ -349,20 +342,6 @@ impl Maker<'_> {
                      it was updated since the run began: package into an empty folder"
                 ),
             )),
-        }
-    }
-
-    fn note_damage(&self, summary: &TaskSummary, timescale: Timescale) {
-        for Damage { time, message } in &summary.damage {
-            let micros =
-                Ticks::new(*time, timescale).to(Timescale::MICROS, crate::time::Rounding::Nearest);
-            self.warn(micros.count, message.clone());
-        }
-    }
-
-    fn warn(&self, micros: i64, message: String) {
-        if let Ok(mut warnings) = self.warnings.lock() {
-            warnings.insert((micros, message), ());
         }
     }
 }

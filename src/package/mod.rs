@@ -10,6 +10,7 @@
 //! A run may be ended at any instant; the same call goes on where it stopped, because objects
 //! appear whole, under names that the plan fixes.
 
+mod damage;
 mod jobs;
 mod make;
 mod prepare;
@@ -101,7 +102,7 @@ pub fn package(
         }
     })?;
     let stored = Stored::list(store, &prepared.revision)?;
-    let presentation = publish::presentation(store, &prepared, &stored, made.warnings)?;
+    let presentation = publish::presentation(store, &prepared, &stored)?;
     progress.event(Event::Verifying);
     let report = publish::publish(store, &presentation)?;
     let bytes = publish::total_bytes(&presentation);

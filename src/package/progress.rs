@@ -30,6 +30,11 @@ pub enum Event<'a> {
         /// Its size.
         bytes: u64,
     },
+    /// A task failed and is tried once more.
+    Retried {
+        /// What went wrong the first time.
+        why: &'a str,
+    },
     /// All is stored; the rules are being checked.
     Verifying,
 }

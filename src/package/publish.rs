@@ -4,6 +4,7 @@ use std::fs::File;
 
 use bytes::Bytes;
 
+use super::damage;
 use super::prepare::Prepared;
 use super::stored::Stored;
 use super::{init_key, segment_key};
@@ -107,7 +108,6 @@ pub(super) fn presentation(
     store: &BlockingStore,
     prepared: &Prepared,
     stored: &Stored,
-    made_warnings: Vec<String>,
 ) -> Result<Presentation> {
     let plan = prepared.plan.as_ref();
     let revision = &prepared.revision;
@@ -146,7 +146,7 @@ pub(super) fn presentation(
         audio.push(audio_track(plan, at, common));
     }
     let mut warnings = plan.warnings.clone();
-    warnings.extend(made_warnings);
+    warnings.extend(damage::told(store, revision)?);
     Ok(Presentation {
         revision: revision.clone(),
         source_digest: plan.source_digest.clone(),

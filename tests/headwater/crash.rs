@@ -53,10 +53,34 @@ fn wait_for_segments(out: &Path, least: usize, run: &mut Child) {
     }
 }
 
-/// Media children that work on this output, by their parent's arguments being gone.
-fn orphans(parent: u32) -> usize {
-    let children = format!("/proc/{parent}/task/{parent}/children");
-    std::fs::read_to_string(children).map_or(0, |text| text.split_whitespace().count())
+/// The processes that a run has started, by any of its threads.
+fn children(parent: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else {
+        return Vec::new();
+    };
+    let listed =
+        |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children"));
+    let texts: Vec<String> = threads
+        .flatten()
+        .filter_map(|thread| listed(thread).ok())
+        .collect();
+    let pids = texts.iter().flat_map(|text| text.split_whitespace());
+    pids.filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Waits for the end of processes whose parent was killed.
+fn wait_until_gone(pids: &[u32]) {
+    let is_alive = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(')')
+            .next()
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+    };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while pids.iter().any(is_alive) {
+        assert!(Instant::now() < deadline, "orphans: {pids:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -65,9 +89,10 @@ fn killed_runs_go_on_where_they_stopped() {
     for least in [1, 4, 8] {
         let mut run = start(out.path());
         wait_for_segments(out.path(), least, &mut run);
+        let started = children(run.id());
         run.kill().unwrap();
         run.wait().unwrap();
-        assert_eq!(orphans(run.id()), 0);
+        wait_until_gone(&started);
         assert!(
             !out.path().join("index.m3u8").is_file(),
             "nothing is visible before it is whole"

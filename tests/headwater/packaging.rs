@@ -245,3 +245,32 @@ fn plan_and_probe_say_what_is_there() {
         "{words}"
     );
 }
+
+#[test]
+fn damage_is_reported_with_its_times_by_later_runs_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let damaged = folder.path().join("damaged.mp4");
+    let mut bytes = read(&fixture("talk.mp4"));
+    let middle = bytes.len() / 2;
+    for byte in &mut bytes[middle..middle + 3000] {
+        *byte = byte.wrapping_mul(31) ^ 0x5a;
+    }
+    std::fs::write(&damaged, bytes).unwrap();
+    let out = folder.path().join("out");
+    let flags = [RUNGS, &["--passthrough", "never"]].concat();
+    let first = package(&damaged, &out, &flags);
+    let warnings = first["warnings"].as_array().unwrap();
+    assert!(
+        warnings
+            .iter()
+            .any(|line| line.as_str().unwrap().contains(" s: ")),
+        "{first}"
+    );
+    let frames = packets(&fixture("talk.mp4"), "v").len() as u64;
+    assert_eq!(decode_cleanly(&joined(&out, &first, "v180")), frames);
+    let again = package(&damaged, &out, &flags);
+    assert_eq!(
+        (&again["segments_made"], &again["warnings"]),
+        (&0.into(), &first["warnings"])
+    );
+}
