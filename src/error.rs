@@ -77,9 +77,11 @@ impl Error {
         use std::io::ErrorKind as Io;
         let kind = match error.kind() {
             Io::NotFound => ErrorKind::NotFound,
-            Io::PermissionDenied | Io::IsADirectory | Io::NotADirectory | Io::InvalidInput => {
-                ErrorKind::Invalid
-            }
+            Io::PermissionDenied
+            | Io::IsADirectory
+            | Io::NotADirectory
+            | Io::InvalidInput
+            | Io::InvalidData => ErrorKind::Invalid,
             Io::ReadOnlyFilesystem => ErrorKind::Invalid,
             Io::AlreadyExists => ErrorKind::Conflict,
             Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge | Io::OutOfMemory => {

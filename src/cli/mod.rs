@@ -68,10 +68,17 @@ pub fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("headwater: {error}"));
+            say(&format!("headwater: {}", one_line(&error.to_string())));
             ExitCode::from(exit_code(error.kind()))
         }
     }
+}
+
+/// An error's words in one line: what a service or a decoder says may have several.
+fn one_line(words: &str) -> String {
+    let lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.collect::<Vec<_>>().join(" ");
+    line.trim_end_matches([':', ' ']).to_owned()
 }
 
 /// The exit code of an error: the one place that decides it.
@@ -120,6 +127,12 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_error_is_one_line_and_ends_in_words() {
+        assert_eq!(one_line("a.mp4: not known: "), "a.mp4: not known");
+        assert_eq!(one_line("put: <E>\n  <M/>\n</E>\n"), "put: <E> <M/> </E>");
     }
 
     #[test]

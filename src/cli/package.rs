@@ -1,6 +1,6 @@
 //! `headwater package INPUT --out DIR|URL`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// The video or audio file
     input: PathBuf,
     /// Where the streams go: a directory, or s3://bucket/prefix
-    #[arg(long, value_name = "DIR|URL")]
+    #[arg(long, value_name = "DIR|URL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     out: String,
     #[command(flatten)]
     policy: PolicyArguments,
@@ -54,11 +54,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     // The input first: a mistyped name must not leave an empty folder behind.
     std::fs::metadata(&arguments.input)
         .map_err(|e| Error::io(format!("{} can't be read", arguments.input.display()), e))?;
+    let new = new_folders(Path::new(&arguments.out));
     let store = BlockingStore::open(&arguments.out)?;
     let shown = Shown::new();
     let outcome = package::package(&arguments.input, &store, &options, &shown, &stop);
     shown.end();
-    let outcome = outcome?;
+    let outcome = outcome.inspect_err(|_| {
+        // Those that are still empty: what was stored is the next run's start.
+        new.iter().all(|folder| std::fs::remove_dir(folder).is_ok());
+    })?;
     if arguments.json {
         return print_json(&JsonResult::of(arguments, &outcome, started));
     }
@@ -66,6 +70,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         say(&format!("note: {warning}"));
     }
     print(&summary(arguments, &outcome, started))
+}
+
+/// The folders that making `out` will make, the inmost first.
+fn new_folders(out: &Path) -> Vec<PathBuf> {
+    let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let folders = out.ancestors().take_while(missing);
+    folders.map(Path::to_path_buf).collect()
 }
 
 /// A flag that Ctrl-C and SIGTERM raise. A second signal ends the program at once.

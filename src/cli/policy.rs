@@ -13,16 +13,17 @@ pub(super) struct PolicyArguments {
     /// Policy file (TOML); flags override it
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Rungs to make, by the short side of the picture
-    #[arg(long, value_name = "1080,720,..", value_delimiter = ',')]
+    /// Rungs to make, by the short side of the picture [default: all that fit the source]
+    #[arg(long, value_name = "1080,720,..", value_delimiter = ',',
+        value_parser = clap::value_parser!(u32).range(64..=4320))]
     rungs: Option<Vec<u32>>,
-    /// Nominal segment length
-    #[arg(long, value_name = "S")]
+    /// Nominal segment length, 1 to 10 [default: 6]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=10))]
     segment_seconds: Option<u32>,
-    /// Repackage the source's own samples instead of encoding anew
+    /// Repackage the source's own samples instead of encoding anew [default: auto]
     #[arg(long, value_enum)]
     passthrough: Option<PassthroughArgument>,
-    /// Encoder effort, in x264's names
+    /// Encoder effort, in x264's names [default: veryfast]
     #[arg(long, value_name = "P", value_parser = parse_preset)]
     preset: Option<Preset>,
 }
@@ -78,5 +79,10 @@ impl PolicyArguments {
 fn read_policy(path: &PathBuf) -> Result<Policy> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Error::io(format!("reading the policy {}", path.display()), e))?;
-    toml::from_str(&text).map_err(|e| Error::invalid(format!("policy {}: {e}", path.display())))
+    toml::from_str(&text).map_err(|e| {
+        let line = e.span().and_then(|span| text.get(..span.start));
+        let line = line.map_or(1, |before| before.matches('\n').count() + 1);
+        let message = format!("policy {}, line {line}: {}", path.display(), e.message());
+        Error::invalid(message)
+    })
 }

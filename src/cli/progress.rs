@@ -75,6 +75,9 @@ impl State {
     fn left(&self) -> Option<Duration> {
         let made = self.stored - self.stored_before;
         let left = self.segments.saturating_sub(self.stored);
+        if left == 0 {
+            return None;
+        }
         let each = self.started.elapsed().as_secs_f64() / made as f64;
         Duration::try_from_secs_f64(each * left as f64).ok()
     }

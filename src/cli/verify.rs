@@ -14,7 +14,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let report = verify::verify_target(&arguments.place)?;
+    let place = &arguments.place;
+    let report = verify::verify_target(place).map_err(|e| {
+        if e.to_string().contains(place.as_str()) {
+            e
+        } else {
+            e.context(place)
+        }
+    })?;
     if arguments.json {
         print_json(&report)?;
     } else {
@@ -22,9 +29,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     }
     match report.count(Status::Failed) {
         0 => Ok(()),
-        n => Err(Error::invalid(format!(
-            "{}: {n} rules broken",
-            arguments.place
-        ))),
+        1 => Err(Error::invalid(format!("{place}: 1 rule broken"))),
+        n => Err(Error::invalid(format!("{place}: {n} rules broken"))),
     }
 }

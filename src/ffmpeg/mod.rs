@@ -58,9 +58,14 @@ fn from_av(what: &str, error: ffmpeg::Error) -> Error {
         ffmpeg::Error::Other { errno: libc::EIO } => ErrorKind::DataLoss,
         _ => ErrorKind::Internal,
     };
+    // Some codes have no words.
+    let words = match error.to_string() {
+        words if words.is_empty() => String::new(),
+        words => format!(": {words}"),
+    };
     match sys::take_log() {
-        Some(line) => Error::new(kind, format!("{what}: {error} ({line})")),
-        None => Error::new(kind, format!("{what}: {error}")),
+        Some(line) => Error::new(kind, format!("{what}{words} ({line})")),
+        None => Error::new(kind, format!("{what}{words}")),
     }
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Sidecar, Store};
-use path::{Deliverable, deliverable};
+use path::{Deliverable, decoded, deliverable, encoded};
 use range::{Selection, select};
 
 /// Longer than any CDN keeps a connection, so that it is never we who close first.
@@ -60,7 +60,7 @@ fn find_entries(folder: &Path, prefix: &str, depth: u32, found: &mut Vec<String>
             continue;
         };
         if name == crate::layout::HLS_NAME {
-            found.push(format!("{prefix}{name}"));
+            found.push(encoded(&format!("{prefix}{name}")));
         } else if depth > 0 && !name.starts_with('.') && !crate::layout::is_revision(&name) {
             find_entries(&entry.path(), &format!("{prefix}{name}/"), depth - 1, found);
         }
@@ -83,7 +83,7 @@ async fn deliver(request: HttpRequest, store: web::Data<Store>) -> HttpResponse 
         Method::OPTIONS => return preflight(),
         _ => return method_not_allowed(),
     }
-    let Some(wanted) = deliverable(request.path().trim_start_matches('/')) else {
+    let Some(wanted) = decoded(request.path()).and_then(|path| deliverable(&path)) else {
         return not_found();
     };
     match respond(&request, &store, &wanted).await {

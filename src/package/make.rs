@@ -97,12 +97,28 @@ fn cores() -> usize {
 /// tasks decode the same samples around their joins.
 type Warnings = BTreeMap<(i64, String), ()>;
 
+/// Notes of damage that are told one by one; a broken hour has thousands.
+const WARNINGS_MAX: usize = 20;
+
 fn describe(warnings: Warnings) -> Vec<String> {
     let describe = |(micros, message): (i64, String)| {
         let time = Ticks::new(micros, Timescale::MICROS);
         format!("{:.3} s: {message}", time.seconds())
     };
-    warnings.into_keys().map(describe).collect()
+    let count = warnings.len();
+    let last = warnings.keys().next_back().map(|(micros, _)| *micros);
+    let mut lines: Vec<String> = warnings
+        .into_keys()
+        .take(WARNINGS_MAX)
+        .map(describe)
+        .collect();
+    if let Some(more) = count.checked_sub(WARNINGS_MAX).filter(|more| *more > 0) {
+        let last = Ticks::new(last.unwrap_or(0), Timescale::MICROS).seconds();
+        lines.push(format!(
+            "and {more} more such notes, the last at {last:.3} s"
+        ));
+    }
+    lines
 }
 
 /// What the threads share.
@@ -302,6 +318,8 @@ impl Maker<'_> {
     }
 
     fn store_segment(&self, track: &str, number: u32, bytes: Vec<u8>) -> Result<()> {
+        // Its name says which source it was made of.
+        self.prepared.source.check_unchanged()?;
         let key = segment_key(&self.prepared.revision, track, number);
         let size = bytes.len() as u64;
         if self.store.create(&key, vec![Bytes::from(bytes)])? == Created::New {

@@ -128,7 +128,11 @@ impl Stage {
     /// Beside video: its cuts; low sound for the lowest rung.
     pub(crate) fn beside(video: &PlannedVideo) -> Self {
         let plan = &video.plan;
-        let lowest = plan.renditions.last().map(|rendition| &rendition.method);
+        // An only rung goes with the main sound: low sound beside it would be in no variant (D23).
+        let lowest = match plan.renditions.as_slice() {
+            [_, .., lowest] => Some(&lowest.method),
+            _ => None,
+        };
         let low =
             matches!(lowest, Some(VideoMethod::Encode(recipe)) if recipe.maxrate <= LOWEST_MAXRATE);
         let cuts = plan

@@ -608,7 +608,8 @@ fn waive_ladder(renditions: &[VideoRendition], policy: &Policy, notes: &mut Note
             VideoMethod::Encode(recipe) => recipe.maxrate <= ladder::LOWEST_MAXRATE,
             VideoMethod::Copy => false,
         });
-    if !low {
+    // An only rung goes with the main sound, which may take it over the limit.
+    if !low || renditions.len() < 2 {
         notes.waive("H31", why);
     }
 }

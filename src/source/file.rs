@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::read_at::ReadAt;
@@ -16,6 +17,7 @@ pub struct Source {
     path: PathBuf,
     name: String,
     size_bytes: u64,
+    modified: Option<SystemTime>,
     file: File,
 }
 
@@ -47,6 +49,7 @@ impl Source {
             path: path.to_path_buf(),
             name: name.to_string_lossy().into_owned(),
             size_bytes: metadata.len(),
+            modified: metadata.modified().ok(),
             file,
         })
     }
@@ -69,6 +72,28 @@ impl Source {
     /// The open file, to be handed to a child process.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Whether nobody wrote to the file since it was opened, by its length and time of change.
+    /// What was read before a yes is what was opened; what is stored under its digest depends on
+    /// that.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when it changed; [`ErrorKind::Unavailable`] when it can't be asked.
+    pub fn check_unchanged(&self) -> Result<()> {
+        let shown = self.path.display();
+        let metadata = self
+            .file
+            .metadata()
+            .map_err(|e| Error::io(format!("reading the length of {shown}"), e))?;
+        if metadata.len() == self.size_bytes && metadata.modified().ok() == self.modified {
+            return Ok(());
+        }
+        let message = format!(
+            "{shown} changed while it was read; wait until it is completely written and run the \
+             same command again"
+        );
+        Err(Error::new(ErrorKind::Conflict, message))
     }
 
     /// BLAKE3 digest of all bytes, 64 hexadecimal digits. `on_read` is told how many bytes are
@@ -101,6 +126,7 @@ impl Source {
                 ),
             ));
         }
+        self.check_unchanged()?;
         Ok(hasher.finalize().to_hex().to_string())
     }
 }
@@ -161,6 +187,21 @@ mod tests {
             assert_eq!(error.kind(), kind, "{error}");
             assert!(error.to_string().contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_written_to_is_no_longer_what_was_opened() {
+        let folder = tempfile::tempdir().expect("scratch");
+        let path = folder.path().join("clip.mp4");
+        std::fs::write(&path, b"same length").expect("written");
+        let source = Source::open(&path).expect("opens");
+        source.check_unchanged().expect("nobody wrote");
+        let later = SystemTime::now() + std::time::Duration::from_secs(1);
+        let file = File::options().write(true).open(&path).expect("opens");
+        file.set_modified(later).expect("set");
+        let error = source.check_unchanged().expect_err("changed");
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.to_string().contains("clip.mp4 changed"), "{error}");
     }
 
     #[test]

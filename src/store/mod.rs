@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{
     Attribute, AttributeValue, Attributes, GetOptions, ObjectStore, ObjectStoreExt, PutMode,
     PutOptions, PutPayload,
@@ -58,7 +58,8 @@ impl Store {
     /// directory, which is made if it isn't there.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when a directory can't be made or written to;
+    /// [`ErrorKind::Invalid`] where no directory can be, [`ErrorKind::Unavailable`] when one can't
+    /// be written to;
     /// [`ErrorKind::Unsupported`] for a URL this build has no backend for.
     pub fn open(place: &str) -> Result<Self> {
         match place.split_once("://") {
@@ -70,8 +71,19 @@ impl Store {
 
     fn open_directory(directory: &FsPath) -> Result<Self> {
         let unavailable = |e: std::io::Error| {
-            let message = format!("the output directory {} can't be used", directory.display());
-            Error::new(ErrorKind::Unavailable, message).with_source(e)
+            use std::io::ErrorKind::{AlreadyExists, NotADirectory, NotFound};
+            let shown = directory.display();
+            match e.kind() {
+                // No later try helps where a file is in the way.
+                AlreadyExists | NotADirectory | NotFound => Error::invalid(format!(
+                    "{shown} can't be a directory; name a place where one can be made"
+                )),
+                _ => Error::new(
+                    ErrorKind::Unavailable,
+                    format!("the directory {shown} can't be used"),
+                ),
+            }
+            .with_source(e)
         };
         std::fs::create_dir_all(directory).map_err(unavailable)?;
         let directory = directory.canonicalize().map_err(unavailable)?;
@@ -118,7 +130,7 @@ impl Store {
         match self.put(key, parts, PutMode::Create).await {
             Ok(()) => Ok(Created::New),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::Existed),
-            Err(e) => Err(from_store(e, &key.to_string())),
+            Err(e) => Err(not_written(e, key)),
         }
     }
 
@@ -128,7 +140,7 @@ impl Store {
     /// As [`Self::create`].
     pub async fn replace(&self, key: &Key, bytes: Bytes) -> Result<()> {
         let put = self.put(key, vec![bytes], PutMode::Overwrite).await;
-        put.map_err(|e| from_store(e, &key.to_string()))
+        put.map_err(|e| not_written(e, key))
     }
 
     async fn put(&self, key: &Key, parts: Vec<Bytes>, mode: PutMode) -> object_store::Result<()> {
@@ -226,7 +238,10 @@ impl Store {
 
     fn path(&self, key: &str) -> Path {
         let parts = key.split('/').filter(|part| !part.is_empty());
-        parts.fold(self.prefix.clone(), |path, part| path.join(part))
+        // As it is: a folder is found under its own name, whatever signs are in it. What can't be
+        // a name as it is (`..`, control characters) is escaped, and names nothing.
+        let part = |part| PathPart::parse(part).unwrap_or_else(|_| PathPart::from(part));
+        parts.fold(self.prefix.clone(), |path, name| path.join(part(name)))
     }
 }
 
@@ -237,6 +252,17 @@ fn attributes(sidecar: &Sidecar) -> Attributes {
     attributes.insert(Attribute::CacheControl, value(&sidecar.cache_control));
     attributes.insert(Attribute::Metadata("etag".into()), value(&sidecar.etag));
     attributes
+}
+
+/// What came of a write. Only a bucket that isn't there is not found when it is written to.
+fn not_written(error: object_store::Error, key: &Key) -> Error {
+    let missing = matches!(error, object_store::Error::NotFound { .. });
+    let error = from_store(error, &key.to_string());
+    if missing {
+        error.context("the bucket is not there; make it first, or name another")
+    } else {
+        error
+    }
 }
 
 /// One of the store's errors as ours.
@@ -317,9 +343,9 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_a_directory_is_unavailable() {
+    fn a_place_that_cannot_be_a_directory_is_wrong_for_good() {
         let error = BlockingStore::open("/dev/null/out").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(error.to_string().contains("/dev/null/out"));
     }
 }

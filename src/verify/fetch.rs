@@ -285,7 +285,13 @@ mod http {
                 request = request.header(RANGE, range);
             }
             request.send().map_err(|e| {
-                Error::new(ErrorKind::Unavailable, format!("requesting {url}")).with_source(e)
+                // The outer error says only that there is one; the inmost says which.
+                let mut cause: &dyn std::error::Error = &e;
+                while let Some(inner) = cause.source() {
+                    cause = inner;
+                }
+                let message = format!("requesting {url}: {cause}");
+                Error::new(ErrorKind::Unavailable, message)
             })
         }
     }

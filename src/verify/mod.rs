@@ -59,6 +59,11 @@ pub fn verify_target(target: &str) -> Result<Report> {
     if target.starts_with("http://") || target.starts_with("https://") {
         return verify_url(target);
     }
+    if let Some((scheme, _)) = target.split_once("://") {
+        let message =
+            format!("{target}: {scheme}:// can't be read; give a folder or an http:// URL");
+        return Err(Error::unsupported(message));
+    }
     let path = Path::new(target);
     let metadata =
         std::fs::metadata(path).map_err(|e| Error::io(format!("opening {target}"), e))?;

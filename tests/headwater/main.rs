@@ -10,11 +10,14 @@
 )]
 
 mod bad_input;
+mod bucket;
 mod clips;
 mod crash;
 #[cfg(feature = "transcode")]
 mod media;
 mod packaging;
 mod serving;
+mod sources;
 mod splits;
 mod support;
+mod usage;

@@ -126,3 +126,19 @@ fn nothing_else_is_delivered() {
     let (code, report) = verify(&format!("http://{}/index.m3u8", server.address));
     assert_eq!(code, Some(0), "{report}");
 }
+
+#[test]
+fn a_folder_of_any_name_is_delivered_under_its_url() {
+    let data = tempfile::tempdir().unwrap();
+    let out = data.path().join("v/na me%41 \u{fc}");
+    let flags = ["--rungs", "180,90", "--preset", "ultrafast"];
+    package(&fixture("talk.mp4"), &out, &flags);
+    let server = Server::start(data.path());
+    let place = "/v/na%20me%2541%20%C3%BC/index.m3u8";
+    let (head, _) = server.ask("GET", place, "");
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    let (code, report) = verify(&format!("http://{}{place}", server.address));
+    assert_eq!(code, Some(0), "{report}");
+    let (head, _) = server.ask("GET", "/v%2Fna%20me%2541%20%C3%BC/index.m3u8", "");
+    assert!(head.starts_with("http/1.1 404"), "{head}");
+}
