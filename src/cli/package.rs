@@ -74,7 +74,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 
 /// The folders that making `out` will make, the inmost first.
 fn new_folders(out: &Path) -> Vec<PathBuf> {
-    let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let missing = |folder: &&Path| {
+        let found = std::fs::symlink_metadata(folder);
+        let is_missing = found.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+        is_missing && !folder.as_os_str().is_empty()
+    };
     let folders = out.ancestors().take_while(missing);
     folders.map(Path::to_path_buf).collect()
 }

@@ -13,7 +13,7 @@ use super::report::{Sheet, printable};
 use super::stream::{Container, Stream, StreamSegment};
 use crate::dash::{Addressing, Representation, SegmentBase};
 use crate::error::{Error, Result};
-use crate::hls::{ByteRange, MediaPlaylist};
+use crate::hls::{ByteRange, MediaPlaylist, Segment};
 use crate::time::{Ticks, Timescale};
 
 /// The largest init segment that is read.
@@ -139,26 +139,31 @@ impl<'a> Loader<'a> {
             if index == 0 {
                 self.judge_serving(sheet, &url, SEGMENT_TYPES);
             }
-            let object = self.segment((url.clone(), range), stream.init.as_deref());
-            let (resolve, within) = match &object.fault {
-                Some((fault, true)) => (None, Some(fault.clone())),
-                Some((fault, false)) => (Some(fault.clone()), None),
-                None => (None, None),
-            };
-            sheet.judge("H21", &at, resolve);
-            if range.is_some() {
-                sheet.judge("H17", &at, within);
-            }
-            stream.segments.push(StreamSegment {
-                place: self.part_shown(&(url, range)),
-                declared: segment.duration,
-                bytes: object.bytes,
-                discontinuity: segment.discontinuity,
-                container: object.container,
-                facts: object.facts,
-            });
+            self.push_playlist_segment(sheet, (url, range), segment, &at, &mut stream);
         }
         stream
+    }
+
+    /// A segment of a media playlist; `at` is its line.
+    fn push_playlist_segment(
+        &mut self,
+        sheet: &mut Sheet,
+        part: Part,
+        segment: &Segment,
+        at: &str,
+        stream: &mut Stream,
+    ) {
+        let fault = self.segment(part.clone(), stream.init.as_deref()).fault;
+        let (resolve, within) = match fault {
+            Some((fault, true)) => (None, Some(fault)),
+            Some((fault, false)) => (Some(fault), None),
+            None => (None, None),
+        };
+        sheet.judge("H21", at, resolve);
+        if part.1.is_some() {
+            sheet.judge("H17", at, within);
+        }
+        self.push_segment(part, segment.duration, segment.discontinuity, stream);
     }
 
     /// What a Representation of the MPD at `base` names, with the start and duration of each
@@ -214,7 +219,7 @@ impl<'a> Loader<'a> {
             times.push((segment.time, segment.duration));
             let part = (url, segment.range.and_then(inclusive));
             let declared = i64::try_from(segment.duration).unwrap_or(i64::MAX);
-            self.push_segment(part, Ticks::new(declared, timescale), &mut stream);
+            self.push_segment(part, Ticks::new(declared, timescale), false, &mut stream);
         }
         self.truncation(sheet, &place, times.len());
         (stream, times)
@@ -247,7 +252,7 @@ impl<'a> Loader<'a> {
             times.push((time, duration));
             let part = (url.clone(), Some((at, u64::from(reference.size))));
             let declared = Ticks::new(i64::from(reference.duration), timescale);
-            self.push_segment(part, declared, stream);
+            self.push_segment(part, declared, false, stream);
             at = at.saturating_add(u64::from(reference.size));
             time = time.saturating_add(duration);
         }
@@ -272,13 +277,19 @@ impl<'a> Loader<'a> {
             .ok_or_else(|| Error::invalid("@indexRange holds no readable sidx"))
     }
 
-    fn push_segment(&mut self, part: Part, declared: Ticks, stream: &mut Stream) {
+    fn push_segment(
+        &mut self,
+        part: Part,
+        declared: Ticks,
+        discontinuity: bool,
+        stream: &mut Stream,
+    ) {
         let object = self.segment(part.clone(), stream.init.as_deref());
         stream.segments.push(StreamSegment {
             place: self.part_shown(&part),
             declared,
             bytes: object.bytes,
-            discontinuity: false,
+            discontinuity,
             container: object.container,
             facts: object.facts,
         });
