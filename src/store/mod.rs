@@ -70,20 +70,12 @@ impl Store {
     }
 
     fn open_directory(directory: &FsPath) -> Result<Self> {
+        // Whatever is in the way, it is neither the input nor a rule that failed.
         let unavailable = |e: std::io::Error| {
-            use std::io::ErrorKind::{AlreadyExists, NotADirectory, NotFound};
             let shown = directory.display();
-            match e.kind() {
-                // No later try helps where a file is in the way.
-                AlreadyExists | NotADirectory | NotFound => Error::invalid(format!(
-                    "{shown} can't be a directory; name a place where one can be made"
-                )),
-                _ => Error::new(
-                    ErrorKind::Unavailable,
-                    format!("the directory {shown} can't be used"),
-                ),
-            }
-            .with_source(e)
+            let message =
+                format!("{shown} can't be used as a folder; name one that can be written");
+            Error::new(ErrorKind::Unavailable, message).with_source(e)
         };
         std::fs::create_dir_all(directory).map_err(unavailable)?;
         let directory = directory.canonicalize().map_err(unavailable)?;
@@ -343,9 +335,9 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_a_directory_is_wrong_for_good() {
+    fn a_place_that_cannot_be_a_directory_is_unavailable() {
         let error = BlockingStore::open("/dev/null/out").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.to_string().contains("/dev/null/out"));
     }
 }
