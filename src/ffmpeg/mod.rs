@@ -33,6 +33,8 @@ use crate::media::{Task, TaskFiles, TaskOutput, TaskResult};
 /// `Invalid` when nothing can be decoded, `Unsupported` for codecs and containers off the list,
 /// `Internal` when an encoder breaks its promises.
 pub fn run(task: Task, files: &TaskFiles, output: &dyn TaskOutput) -> Result<TaskResult> {
+    // Without it FFmpeg's errors have no words.
+    ffmpeg::util::error::register_all();
     sys::capture_log();
     // Without this the names of errors are empty.
     ffmpeg::util::error::register_all();
