@@ -30,8 +30,12 @@ impl AacEncoder {
             .audio()
             .map_err(|e| from_av("making an encoder", e))?;
         context.set_bit_rate(usize::try_from(bitrate).unwrap_or(0));
+        // The default, a two-loop search, was measured up to a hundred times further off in tones,
+        // with clicks, and no nearer in music and speech at the same rate from 64 kb/s on.
+        let mut options = ffmpeg::Dictionary::new();
+        options.set("aac_coder", "fast");
         let encoder = context
-            .open_as(codec)
+            .open_as_with(codec, options)
             .map_err(|e| from_av("opening the AAC encoder", e))?;
         if usize::try_from(encoder.frame_size()).ok() != Some(FRAME) {
             return Err(Error::internal(
