@@ -13,6 +13,7 @@ mod bad_input;
 mod bucket;
 mod clips;
 mod crash;
+mod joins;
 #[cfg(feature = "transcode")]
 mod media;
 mod packaging;
