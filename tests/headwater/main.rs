@@ -14,6 +14,7 @@ mod bucket;
 mod clips;
 mod crash;
 #[cfg(feature = "transcode")]
+mod joins;
 mod media;
 mod packaging;
 mod serving;
