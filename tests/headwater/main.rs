@@ -15,6 +15,7 @@ mod clips;
 mod crash;
 mod joins;
 #[cfg(feature = "transcode")]
+mod joins;
 mod media;
 mod packaging;
 mod serving;

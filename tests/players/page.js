@@ -64,7 +64,8 @@ async function playShaka(video, url, note) {
     note('error', 'Shaka left the playing to the browser');
   }
   return {
-    renditions: () => player.getVariantTracks().map((track) => ({
+    // Shaka's variants are pairs of video and sound; one pair is enough for each video rendition.
+    renditions: () => bestOfEachVideo(player.getVariantTracks()).map((track) => ({
       kind: 'video', id: track.id, height: track.height, bandwidth: track.bandwidth, codecs: track.codecs,
     })),
     force(rendition) {
@@ -74,6 +75,15 @@ async function playShaka(video, url, note) {
     },
     plays: (rendition) => player.getVariantTracks().some(({ id, active }) => active && id === rendition.id),
   };
+}
+
+function bestOfEachVideo(tracks) {
+  const best = new Map();
+  for (const track of tracks) {
+    const known = best.get(track.videoId);
+    if (!known || known.bandwidth < track.bandwidth) best.set(track.videoId, track);
+  }
+  return [...best.values()];
 }
 
 async function playDashJs(video, url, note) {
