@@ -13,7 +13,6 @@ mod bad_input;
 mod bucket;
 mod clips;
 mod crash;
-mod joins;
 #[cfg(feature = "transcode")]
 mod joins;
 mod media;
