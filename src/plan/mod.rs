@@ -46,9 +46,6 @@ pub struct Inspection {
     pub idr_samples: Option<Vec<u32>>,
 }
 
-/// Below this length a title's first picture alone decides its bit rate.
-const BURST_SECONDS: f64 = 4.0;
-
 /// What comes up while planning.
 #[derive(Debug, Clone, Default)]
 struct Notes {
@@ -94,11 +91,10 @@ pub fn plan(
         None => sound::Stage::alone(index, &sounds, policy)?,
     };
     let audio = sound::plan(index, &sounds, &stage, policy, &mut notes)?;
-    let is_burst = stage.duration.seconds() < BURST_SECONDS;
-    if is_burst && !notes.waivers.iter().any(|waiver| waiver.rule == "H31") {
+    if video.is_some() && !notes.waivers.iter().any(|waiver| waiver.rule == "H31") {
         notes.waive(
             "H31",
-            "a title this short is hardly more than its first picture",
+            "the lowest rung is capped, but what it takes is up to the content",
         );
     }
     if video.is_none() && audio.len() < 2 {

@@ -91,7 +91,7 @@ fn a_plain_source_is_copied_at_the_top_and_encoded_below() {
     );
     assert_eq!(
         (plan.warnings.len(), plan.waivers.len()),
-        (0, 0),
+        (0, 1),
         "{plan:#?}"
     );
     let copied = &plan.audio[0];

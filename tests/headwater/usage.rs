@@ -68,7 +68,7 @@ fn a_policy_that_is_wrong_is_refused_in_one_line_with_its_place() {
 }
 
 #[test]
-fn a_file_in_the_place_of_the_output_folder_is_no_matter_of_trying_again() {
+fn a_file_in_the_place_of_the_output_folder_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let place = file.path().to_str().unwrap();
     for out in [place.to_owned(), format!("{place}/below")] {
@@ -78,9 +78,9 @@ fn a_file_in_the_place_of_the_output_folder_is_no_matter_of_trying_again() {
             "--out",
             &out,
         ]);
-        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
         assert!(
-            ran.stderr.contains("can't be a directory"),
+            ran.stderr.contains("can't be used as a folder"),
             "{}",
             ran.stderr
         );

@@ -227,37 +227,3 @@ fn kept_frames_must_start_with_an_idr_picture() {
         headwater::error::ErrorKind::Internal
     );
 }
-
-/// Measures a ladder: `HEADWATER_BENCH` names the clip, `HEADWATER_CHILD` the program to measure.
-#[test]
-#[ignore = "a measurement, for an idle machine and a release build"]
-fn measure_ladder() {
-    let clip = std::env::var_os("HEADWATER_BENCH").unwrap();
-    let program = std::env::var_os("HEADWATER_CHILD").unwrap();
-    let source = index(std::path::Path::new(&clip)).unwrap();
-    let sizes = [(1920, 1080), (1280, 720), (854, 480), (640, 360)];
-    let mut task = whole(&source, (30, 1), 60, &sizes);
-    let rates = [5_000_000, 2_800_000, 1_400_000, 800_000];
-    for (number, (rendition, rate)) in task.renditions.iter_mut().zip(rates).enumerate() {
-        let recipe = &mut rendition.recipe;
-        recipe.threads = if number == 0 { 2 } else { 1 };
-        (recipe.preset, recipe.crf) = (Preset::Veryfast, 23);
-        (recipe.maxrate, recipe.bufsize) = (rate * 107 / 100, rate * 3 / 2);
-    }
-    let options = headwater::sandbox::Options {
-        program: Some(program.into()),
-        ..options()
-    };
-    let launcher = headwater::sandbox::Launcher::new(options);
-    let start = std::time::Instant::now();
-    let made = run_video(&launcher, &task, &source.file, &source.spool).unwrap();
-    let wall = start.elapsed();
-    let bytes: usize = made.samples.iter().map(|sample| sample.data.len()).sum();
-    println!("{} frames, {bytes} bytes, {wall:?}", made.samples.len());
-    for rendition in 0..4 {
-        println!(
-            "{rendition}: {:016x}",
-            xxhash_rust::xxh3::xxh3_64(&made.annex_b(rendition))
-        );
-    }
-}
