@@ -2,9 +2,7 @@
 
 use headwater::media::{Codec, Preset, TaskFrame, TaskSummary, VideoTask};
 
-use super::support::{
-    Made, clip, index, open, options, part, probe, psnr, run_video, whole, written,
-};
+use super::support::{Made, clip, open, part, probe, psnr, whole, written};
 
 /// Every sample is there, in order, and FFmpeg decodes it without a word.
 fn assert_sound(made: &Made, task: &VideoTask) {
