@@ -183,16 +183,7 @@ impl Maker<'_> {
             .video(&task, source, spool, self.stop, &mut |sample| {
                 self.cut(&mut cutters, kind, sample)
             })?;
-        finish(&cutters)?;
-        let first = run.first_segment;
-        damage::keep(
-            self.store,
-            &self.prepared.revision,
-            cutters[0].1,
-            first,
-            &summary,
-            task.timescale,
-        )?;
+        self.finish(&cutters, run, &summary, task.timescale)?;
         for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
             self.put_init(
                 &spec.id,
@@ -218,20 +209,36 @@ impl Maker<'_> {
             .audio(&task, source, spool, self.stop, &mut |sample| {
                 self.cut(&mut cutters, FragmentKind::Audio, sample)
             })?;
-        finish(&cutters)?;
-        let first = run.first_segment;
-        damage::keep(
-            self.store,
-            &self.prepared.revision,
-            cutters[0].1,
-            first,
-            &summary,
-            task.timescale,
-        )?;
+        self.finish(&cutters, run, &summary, task.timescale)?;
         for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
             self.put_init(&spec.id, &audio_init(spec, config)?)?;
         }
         Ok(())
+    }
+
+    /// Sees that a task made every segment of its run, and keeps what it found damaged.
+    fn finish(
+        &self,
+        cutters: &[(Segmenter, &str)],
+        run: ChunkSpan,
+        summary: &TaskSummary,
+        timescale: Timescale,
+    ) -> Result<()> {
+        for (segmenter, track) in cutters {
+            segmenter.finish().map_err(|e| e.context(track))?;
+        }
+        let Some((_, track)) = cutters.first() else {
+            return Ok(());
+        };
+        let (store, revision) = (self.store, &self.prepared.revision);
+        damage::keep(
+            store,
+            revision,
+            track,
+            run.first_segment,
+            summary,
+            timescale,
+        )
     }
 
     fn files(&self) -> (&File, Option<&File>) {
@@ -344,12 +351,6 @@ impl Maker<'_> {
             )),
         }
     }
-}
-
-fn finish(cutters: &[(Segmenter, &str)]) -> Result<()> {
-    cutters
-        .iter()
-        .try_for_each(|(segmenter, track)| segmenter.finish().map_err(|e| e.context(track)))
 }
 
 /// The decoder configurations a task reported: one a rendition.
