@@ -6,6 +6,7 @@
 //! `tests/floors.rs` checks that.
 
 // floor 0
+pub mod clock;
 pub mod error;
 pub mod read_at;
 pub mod time;
@@ -24,23 +25,50 @@ pub mod dash;
 pub mod hls;
 pub mod plan;
 pub mod segmenter;
+pub mod text;
 
 // floor 4
+#[cfg(feature = "origin")]
+pub mod catalog;
 #[cfg(feature = "transcode")]
 pub mod ffmpeg;
 pub mod store;
 pub mod verify;
 
 // floor 5
+#[cfg(feature = "origin")]
+pub mod outbound;
+#[cfg(feature = "origin")]
+pub mod queue;
 pub mod sandbox;
 pub mod source;
 
 // floor 6
+#[cfg(feature = "origin")]
+pub mod access;
 pub mod package;
+#[cfg(feature = "origin")]
+pub mod problem;
 
 // floor 7
 #[cfg(feature = "origin")]
+pub mod ingest;
+#[cfg(feature = "origin")]
 pub mod origin;
+#[cfg(feature = "origin")]
+pub mod ui;
+#[cfg(feature = "origin")]
+pub mod worker;
+
+// floor 8
+#[cfg(feature = "origin")]
+pub mod api;
+#[cfg(feature = "origin")]
+pub mod config;
 
 // floor 9
+#[cfg(feature = "origin")]
+pub mod server;
+
+// floor 10
 pub mod cli;

@@ -3,6 +3,7 @@
 //! Values only. Nothing here reads a file, knows a container or draws a conclusion; every later
 //! floor speaks in these types.
 
+mod asset;
 mod plan;
 mod policy;
 mod presentation;
@@ -10,7 +11,9 @@ mod sample;
 mod source_index;
 mod task;
 mod track;
+mod work;
 
+pub use asset::*;
 pub use plan::*;
 pub use policy::*;
 pub use presentation::*;
@@ -18,3 +21,4 @@ pub use sample::*;
 pub use source_index::*;
 pub use task::*;
 pub use track::*;
+pub use work::*;

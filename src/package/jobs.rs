@@ -1,52 +1,7 @@
 //! The work that is left: which segments to make, and together with which.
 
 use super::stored::Stored;
-use crate::media::{AudioMethod, ChunkSpan, Plan, VideoMethod};
-
-/// A run of segments to make for some renditions. Renditions are indices into the plan's lists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Job {
-    /// Decode once, encode for each rendition.
-    EncodeVideo {
-        /// Indices into `plan.video.renditions`.
-        renditions: Vec<usize>,
-        /// Which segments.
-        run: ChunkSpan,
-    },
-    /// Repackage the source's own video samples.
-    CopyVideo {
-        /// Index into `plan.video.renditions`.
-        rendition: usize,
-        /// Which segments.
-        run: ChunkSpan,
-    },
-    /// Decode once, encode for each rendition. All share one source track.
-    EncodeAudio {
-        /// Indices into `plan.audio`.
-        renditions: Vec<usize>,
-        /// Which segments.
-        run: ChunkSpan,
-    },
-    /// Repackage the source's own audio samples.
-    CopyAudio {
-        /// Index into `plan.audio`.
-        rendition: usize,
-        /// Which segments.
-        run: ChunkSpan,
-    },
-}
-
-impl Job {
-    /// The segments it makes.
-    pub(super) fn run(&self) -> ChunkSpan {
-        match self {
-            Self::EncodeVideo { run, .. }
-            | Self::CopyVideo { run, .. }
-            | Self::EncodeAudio { run, .. }
-            | Self::CopyAudio { run, .. } => *run,
-        }
-    }
-}
+use crate::media::{AudioMethod, ChunkSpan, Job, Plan, VideoMethod};
 
 /// Everything that `stored` lacks, in the order it is to be made: the start of the title first,
 /// and of equal starts what is quickly made (sound, copies) before what is not.

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 
 use super::damage;
-use super::jobs::Job;
 use super::prepare::Prepared;
 use super::progress::{Event, Progress};
 use super::{Options, init_key, segment_key};
@@ -16,8 +15,8 @@ use crate::cmaf::init_segment::{AudioInit, TrackInit, TrackInitKind, VideoInit, 
 use crate::codec::avc::AvcConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
-    AudioMethod, AudioRendition, ChunkSpan, Colour, EncodedSample, PixelAspect, REORDER_FRAMES,
-    SourceTrack, TaskSummary, TrackKind, VideoPlan, VideoRendition,
+    AudioMethod, AudioRendition, ChunkSpan, Colour, EncodedSample, Job, PixelAspect,
+    REORDER_FRAMES, SourceTrack, TaskSummary, TrackKind, VideoPlan, VideoRendition,
 };
 use crate::plan::{CopiedSample, CopiedSegment, Lowering};
 use crate::sandbox::Launcher;

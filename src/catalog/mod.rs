@@ -1,0 +1,1 @@
+//! The one door to SQL: assets, tasks, events, API keys, uploads, webhooks.

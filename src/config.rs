@@ -1,0 +1,1 @@
+//! The server's configuration: a file, the environment and flags to each module's options.

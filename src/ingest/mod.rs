@@ -1,0 +1,1 @@
+//! How sources come in: raw bodies, multipart forms, tus uploads, pulls from a URL.

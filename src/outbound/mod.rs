@@ -1,0 +1,1 @@
+//! HTTP requests to addresses that users named: every address is checked before it is connected to.

@@ -1,0 +1,1 @@
+//! Tasks: enqueue, claim, extend, finish, demand.

@@ -1,0 +1,1 @@
+//! The whole server: catalog, store, workers, routes, and its orderly end.

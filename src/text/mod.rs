@@ -1,0 +1,1 @@
+//! Timed text: WebVTT and SubRip to cues, and cues to the WebVTT segments of a presentation.

@@ -1,0 +1,1 @@
+//! The pages, embedded in the program.

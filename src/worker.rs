@@ -1,0 +1,1 @@
+//! Claims tasks, does them, reports.
