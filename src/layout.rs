@@ -10,16 +10,21 @@
 //! {revision}/{track}/init.mp4                      init segment
 //! {revision}/{track}/{n}.m4s                       segments, n from 1
 //! {revision}/{track}/index.m3u8                    media playlist
+//! {revision}/text/{language}/{digest}/index.m3u8   media playlist of a text track
+//! {revision}/text/{language}/{digest}/{n}.vtt      its segments, n from 1
+//! {revision}/text/{language}/{digest}/whole.vtt    all of it, for DASH and `<track>`
 //! r/{revision}/plan.json  conformance.json         private: the plan, and the rules' report
 //! ```
 
 use std::fmt;
 
+use crate::media::LanguageTag;
+
 /// An object of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(
     missing_docs,
-    reason = "revision, track, number and name are the parts of the key"
+    reason = "revision, track, number and so on are the parts of the key"
 )]
 pub enum Key {
     /// `index.m3u8`: the stable HLS entry point.
@@ -42,6 +47,25 @@ pub enum Key {
         track: String,
         number: u32,
     },
+    /// `{revision}/text/{language}/{digest}/index.m3u8`.
+    TextPlaylist {
+        revision: String,
+        language: LanguageTag,
+        digest: String,
+    },
+    /// `{revision}/text/{language}/{digest}/{number}.vtt`; numbers count from 1.
+    TextSegment {
+        revision: String,
+        language: LanguageTag,
+        digest: String,
+        number: u32,
+    },
+    /// `{revision}/text/{language}/{digest}/whole.vtt`.
+    WholeText {
+        revision: String,
+        language: LanguageTag,
+        digest: String,
+    },
     /// `r/{revision}/{name}`: plan, report. Never served.
     Private { revision: String, name: String },
 }
@@ -54,6 +78,21 @@ pub const MPD_NAME: &str = "manifest.mpd";
 pub const RECORD_NAME: &str = "presentation.json";
 /// File name of an init segment.
 pub const INIT_NAME: &str = "init.mp4";
+
+/// Folder of all text tracks within a revision.
+pub const TEXT_FOLDER: &str = "text";
+/// File name of a text track in one piece.
+pub const WHOLE_TEXT_NAME: &str = "whole.vtt";
+
+/// The folder of a text track within its revision.
+pub fn text_folder(language: &LanguageTag, digest: &str) -> String {
+    format!("{TEXT_FOLDER}/{language}/{digest}")
+}
+
+/// The name of text segment `number` (from 1) within its track's folder.
+pub fn text_segment_name(number: u32) -> String {
+    format!("{number}.vtt")
+}
 
 /// The name of segment `number` (from 1) within its track's folder.
 pub fn segment_name(number: u32) -> String {
@@ -111,9 +150,11 @@ impl Key {
     /// What kind of object it is.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::EntryHls | Self::Multivariant { .. } | Self::MediaPlaylist { .. } => {
-                Kind::Playlist
-            }
+            Self::EntryHls
+            | Self::Multivariant { .. }
+            | Self::MediaPlaylist { .. }
+            | Self::TextPlaylist { .. } => Kind::Playlist,
+            Self::TextSegment { .. } | Self::WholeText { .. } => Kind::Text,
             Self::EntryDash | Self::Mpd { .. } => Kind::Mpd,
             Self::Record | Self::Private { .. } => Kind::Json,
             Self::Init { track, .. } if is_audio(track) => Kind::AudioInit,
@@ -136,8 +177,10 @@ impl Key {
     pub fn parse(key: &str) -> Option<Self> {
         let mut parts = key.split('/');
         let (first, second, third) = (parts.next()?, parts.next(), parts.next());
-        if parts.next().is_some() {
-            return None;
+        if let Some(fourth) = parts.next() {
+            let rest = (third?, fourth, parts.next()?);
+            let text = second == Some(TEXT_FOLDER) && parts.next().is_none();
+            return text.then(|| parse_text(first, rest))?;
         }
         match (first, second, third) {
             (HLS_NAME, None, None) => Some(Self::EntryHls),
@@ -192,9 +235,60 @@ impl fmt::Display for Key {
             } => {
                 write!(f, "{revision}/{track}/{number}.m4s")
             }
+            Self::TextPlaylist {
+                revision,
+                language,
+                digest,
+            } => write!(f, "{revision}/{}/{HLS_NAME}", text_folder(language, digest)),
+            Self::TextSegment {
+                revision,
+                language,
+                digest,
+                number,
+            } => {
+                let folder = text_folder(language, digest);
+                write!(f, "{revision}/{folder}/{}", text_segment_name(*number))
+            }
+            Self::WholeText {
+                revision,
+                language,
+                digest,
+            } => write!(
+                f,
+                "{revision}/{}/{WHOLE_TEXT_NAME}",
+                text_folder(language, digest)
+            ),
             Self::Private { revision, name } => write!(f, "r/{revision}/{name}"),
         }
     }
+}
+
+/// `{revision}/text/{language}/{digest}/{name}`; the language only as the standard writes it, so
+/// that an object has one key.
+fn parse_text(revision: &str, (language, digest, name): (&str, &str, &str)) -> Option<Key> {
+    let tag = LanguageTag::parse(language).ok()?;
+    if !is_revision(revision) || !is_text_digest(digest) || tag.as_str() != language {
+        return None;
+    }
+    let (revision, language, digest) = (revision.to_owned(), tag, digest.to_owned());
+    Some(match name {
+        HLS_NAME => Key::TextPlaylist {
+            revision,
+            language,
+            digest,
+        },
+        WHOLE_TEXT_NAME => Key::WholeText {
+            revision,
+            language,
+            digest,
+        },
+        _ => Key::TextSegment {
+            revision,
+            language,
+            digest,
+            number: parse_number(name.strip_suffix(".vtt")?)?,
+        },
+    })
 }
 
 /// Track names start with `v` (video) or `a-` (audio).
@@ -204,7 +298,16 @@ fn is_audio(track: &str) -> bool {
 
 /// A revision is 32 lower-case hexadecimal digits.
 pub fn is_revision(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == 32 && is_lower_hex(text)
+}
+
+/// A text's digest is 16 lower-case hexadecimal digits.
+pub fn is_text_digest(text: &str) -> bool {
+    text.len() == 16 && is_lower_hex(text)
+}
+
+fn is_lower_hex(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_track(text: &str) -> bool {
@@ -238,8 +341,14 @@ mod tests {
     fn key() -> impl Strategy<Value = Key> {
         let revision = REVISION.to_owned();
         let track = prop_oneof![Just("v1080".to_owned()), Just("a-en".to_owned())];
-        (0_usize..9, track, 1_u32..u32::MAX).prop_map(move |(which, track, number)| {
+        let text = (
+            prop_oneof!["en", "pt-BR", "zh-Hant-TW", "[a-z]{3}"],
+            "[0-9a-f]{16}",
+        );
+        let parts = (0_usize..12, track, 1_u32..u32::MAX, text);
+        parts.prop_map(move |(which, track, number, (language, digest))| {
             let revision = revision.clone();
+            let language = LanguageTag::parse(&language).expect("a tag");
             match which {
                 0 => Key::EntryHls,
                 1 => Key::EntryDash,
@@ -252,6 +361,22 @@ mod tests {
                     revision,
                     track,
                     number,
+                },
+                8 => Key::TextPlaylist {
+                    revision,
+                    language,
+                    digest,
+                },
+                9 => Key::TextSegment {
+                    revision,
+                    language,
+                    digest,
+                    number,
+                },
+                10 => Key::WholeText {
+                    revision,
+                    language,
+                    digest,
                 },
                 _ => Key::Private {
                     revision,
@@ -268,6 +393,14 @@ mod tests {
         }
 
         #[test]
+        fn what_parses_of_text_is_canonical(rest in "[a-zA-Z_-]{1,7}/[0-9a-fA]{16}/([0-9]{1,3}|whole|index)[.](vtt|m3u8)") {
+            let text = format!("{REVISION}/text/{rest}");
+            if let Some(key) = Key::parse(&text) {
+                prop_assert_eq!(key.to_string(), text);
+            }
+        }
+
+        #[test]
         fn what_parses_is_canonical(text in "[a-z0-9/.]{0,80}") {
             if let Some(key) = Key::parse(&text) {
                 prop_assert_eq!(key.to_string(), text);
@@ -280,7 +413,17 @@ mod tests {
         for text in ["", "/", "../x", "index.m3u8/", "r/x/plan.json", "0/v/1.m4s"] {
             assert_eq!(Key::parse(text), None, "{text}");
         }
-        let leading_zero = format!("{REVISION}/v1080/01.m4s");
-        assert_eq!(Key::parse(&leading_zero), None);
+        for rest in [
+            "v1080/01.m4s",
+            "text/en/0123456789abcdef",
+            "text/EN/0123456789abcdef/1.vtt",
+            "text/en/0123456789abcdef/0.vtt",
+            "text/en/0123456789abcdef/1.vtt/x",
+            "text/en/0123456789abcde/1.vtt",
+            "text/../0123456789abcdef/1.vtt",
+            "v1080/en/0123456789abcdef/1.vtt",
+        ] {
+            assert_eq!(Key::parse(&format!("{REVISION}/{rest}")), None, "{rest}");
+        }
     }
 }

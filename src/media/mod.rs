@@ -4,6 +4,7 @@
 //! floor speaks in these types.
 
 mod asset;
+mod language;
 mod plan;
 mod policy;
 mod presentation;
@@ -14,6 +15,7 @@ mod track;
 mod work;
 
 pub use asset::*;
+pub use language::*;
 pub use plan::*;
 pub use policy::*;
 pub use presentation::*;

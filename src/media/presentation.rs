@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Colour, Waiver};
+use super::{Colour, LanguageTag, Waiver};
 use crate::time::{FrameRate, Ticks, Timescale};
 
 /// A whole presentation of one revision.
@@ -21,6 +21,10 @@ pub struct Presentation {
     pub video: Vec<VideoTrack>,
     /// Audio renditions.
     pub audio: Vec<AudioTrack>,
+    /// Subtitles and captions. What is not there is not written: records from before captions
+    /// were added stay as they were, byte for byte.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text: Vec<TextTrack>,
     /// Rules knowingly not met.
     pub waivers: Vec<Waiver>,
     /// What the user should know.
@@ -95,6 +99,63 @@ pub struct AudioTrack {
     pub copied: bool,
 }
 
+/// What a text track is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextKind {
+    /// What is said, for who doesn't know the language.
+    Subtitles,
+    /// What is said and heard, for who can't hear it ("SDH").
+    Captions,
+    /// Only what everybody needs: signs, and speech in a language foreign to the title.
+    Forced,
+}
+
+impl TextKind {
+    /// How it is written where people or programs name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Subtitles => "subtitles",
+            Self::Captions => "captions",
+            Self::Forced => "forced",
+        }
+    }
+}
+
+/// A text rendition: WebVTT, in segments for HLS and whole for DASH, in a folder of its own
+/// (`{revision}/text/{language}/{digest}`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TextTrack {
+    /// Name in manifests: `t-en`, `t-en-captions`. One of each language and kind.
+    pub id: String,
+    /// Language of the text.
+    pub language: LanguageTag,
+    /// Name shown to people.
+    pub name: String,
+    /// What it is for.
+    pub kind: TextKind,
+    /// Shown when the user chose nothing.
+    pub default: bool,
+    /// 16 hexadecimal digits that stand for the text: the last part of its folder.
+    pub digest: String,
+    /// Size in bytes of the whole text in one file.
+    pub bytes: u64,
+    /// Ticks a second of segment times.
+    pub timescale: Timescale,
+    /// The segments in order, without gaps, the first starting at 0.
+    pub segments: Vec<SegmentInfo>,
+}
+
+impl TextTrack {
+    /// The id of the one track of that language and kind.
+    pub fn id_of(language: &LanguageTag, kind: TextKind) -> String {
+        match kind {
+            TextKind::Subtitles => format!("t-{language}"),
+            other => format!("t-{language}-{}", other.name()),
+        }
+    }
+}
+
 /// A presentation to render in tests: three rungs, two languages, two audio bitrates.
 #[cfg(test)]
 #[allow(missing_docs, reason = "test data that explains itself")]
@@ -132,8 +193,39 @@ pub(crate) mod example {
                     8,
                 ),
             ],
+            text: Vec::new(),
             waivers: Vec::new(),
             warnings: Vec::new(),
+        }
+    }
+
+    /// The same with two languages of text, one of them in two kinds.
+    pub(crate) fn with_text() -> Presentation {
+        Presentation {
+            text: vec![
+                text("en", "English", TextKind::Subtitles, true),
+                text("en", "English", TextKind::Captions, false),
+                text("pt-BR", "Português", TextKind::Forced, false),
+            ],
+            ..presentation()
+        }
+    }
+
+    pub(crate) fn text(language: &str, name: &str, kind: TextKind, default: bool) -> TextTrack {
+        let language = LanguageTag::parse(language).expect("a tag");
+        TextTrack {
+            id: TextTrack::id_of(&language, kind),
+            language,
+            name: name.into(),
+            kind,
+            default,
+            digest: "0123456789abcdef".into(),
+            bytes: 900,
+            timescale: timescale(30_000),
+            segments: vec![SegmentInfo {
+                duration: 300_300,
+                bytes: 1000,
+            }],
         }
     }
 
@@ -202,5 +294,27 @@ pub(crate) mod example {
             init_bytes: 700,
             segments: durations.iter().enumerate().map(segment).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_without_text_stay_as_they_were() {
+        let json = serde_json::to_string(&example::presentation()).expect("writes");
+        assert!(!json.contains("\"text\""));
+        let read: Presentation = serde_json::from_str(&json).expect("reads");
+        assert_eq!(read, example::presentation());
+    }
+
+    #[test]
+    fn records_with_text_read_the_same() {
+        let json = serde_json::to_string(&example::with_text()).expect("writes");
+        let read: Presentation = serde_json::from_str(&json).expect("reads");
+        assert_eq!(read, example::with_text());
+        let broken = json.replace("\"pt-BR\"", "\"../x\"");
+        assert!(serde_json::from_str::<Presentation>(&broken).is_err());
     }
 }

@@ -80,6 +80,12 @@ mod tests {
         assert_eq!(found.folder, "v/cats/");
         assert_eq!(found.key.to_string(), format!("{REVISION}/v720/3.m4s"));
         assert_eq!(deliverable("index.m3u8").unwrap().key, Key::EntryHls);
+        let text = format!("{REVISION}/text/pt-BR/0123456789abcdef/whole.vtt");
+        let found = deliverable(&format!("v/cats/{text}")).unwrap();
+        assert_eq!(
+            (found.folder.as_str(), found.key.to_string()),
+            ("v/cats/", text)
+        );
     }
 
     #[test]

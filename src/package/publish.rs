@@ -153,6 +153,7 @@ pub(super) fn presentation(
         duration: plan.duration,
         video,
         audio,
+        text: Vec::new(),
         waivers: plan.waivers.clone(),
         warnings,
     })

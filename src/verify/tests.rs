@@ -278,6 +278,7 @@ fn build(recipe: &Recipe) -> Files {
         duration: Ticks::new(15, ts(1)),
         video,
         audio,
+        text: Vec::new(),
         waivers: Vec::new(),
         warnings: Vec::new(),
     };
