@@ -1,0 +1,316 @@
+//! What the catalog promises of assets and events.
+
+use std::path::Path;
+
+use super::*;
+use crate::error::ErrorKind;
+use crate::media::{Asset, AssetId, AssetState, Failure, Policy, RenditionSummary};
+
+/// A catalog in a folder of its own, with a clock that stands still.
+pub(crate) struct Fixture {
+    pub(crate) catalog: Catalog,
+    pub(crate) clock: Clock,
+    folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = Clock::held_at(1_000_000);
+        let catalog = open(folder.path(), &clock).await;
+        Self {
+            catalog,
+            clock,
+            folder,
+        }
+    }
+
+    /// The same catalog opened by another process.
+    pub(crate) async fn again(&self) -> Catalog {
+        open(self.folder.path(), &self.clock).await
+    }
+
+    pub(crate) async fn asset(&self, name: &str) -> Asset {
+        let new = new_asset(name);
+        self.catalog.create_asset(&new).await.expect("created")
+    }
+}
+
+async fn open(folder: &Path, clock: &Clock) -> Catalog {
+    let file = folder.join("catalog.sqlite");
+    Catalog::open(file, clock.clone()).await.expect("opened")
+}
+
+pub(crate) fn id(name: &str) -> AssetId {
+    AssetId::parse(name).expect("sound")
+}
+
+fn new_asset(name: &str) -> NewAsset {
+    NewAsset {
+        id: id(name),
+        title: format!("title of {name}"),
+        policy: Policy::default(),
+        state: AssetState::Uploading,
+        source_url: None,
+        source_bytes: None,
+    }
+}
+
+fn planned(segments_total: u64) -> Planned {
+    Planned {
+        revision: "0123456789abcdef0123456789abcdef".into(),
+        duration_s: 12.5,
+        renditions: vec![rendition()],
+        segments_total,
+        has_poster: true,
+        warnings: vec!["slow start".into()],
+    }
+}
+
+fn rendition() -> RenditionSummary {
+    RenditionSummary {
+        id: "v720".into(),
+        codecs: "avc1.64001f".into(),
+        width: Some(1280),
+        height: Some(720),
+        language: None,
+        bandwidth: 2_000_000,
+        average_bandwidth: 1_500_000,
+        source: "encode".into(),
+        segments: 3,
+    }
+}
+
+fn failure() -> Failure {
+    Failure {
+        kind: ErrorKind::Invalid,
+        message: "no moov box".into(),
+    }
+}
+
+fn told(receiver: &mut broadcast::Receiver<Event>) -> Vec<Event> {
+    let mut events = Vec::new();
+    while let Ok(event) = receiver.try_recv() {
+        events.push(event);
+    }
+    events
+}
+
+#[tokio::test]
+async fn an_asset_goes_its_way_and_every_step_is_told() {
+    let fixture = Fixture::new().await;
+    let catalog = &fixture.catalog;
+    let mut receiver = catalog.subscribe();
+    let asset = fixture.asset("a").await;
+    assert_eq!(asset.created_at_millis, 1_000_000);
+    assert!(catalog.uploaded(&asset.id, "feed", 77).await.expect("ran"));
+    assert!(catalog.planned(&asset.id, &planned(9)).await.expect("ran"));
+    catalog.progressed(&asset.id, 4).await.expect("ran");
+    catalog.progressed(&asset.id, 3).await.expect("ran");
+    catalog.progressed(&asset.id, 12).await.expect("ran");
+    let done = catalog.completed(&asset.id, &[rendition()], &[]).await;
+    assert!(done.expect("ran"));
+
+    let kept = catalog.asset(&asset.id).await.expect("ran").expect("there");
+    assert_eq!(kept.state, AssetState::Complete);
+    assert_eq!((kept.source_bytes, kept.segments_done), (Some(77), 9));
+    assert_eq!(kept.renditions, [rendition()]);
+    assert_eq!(kept.duration_s, Some(12.5));
+    assert!(kept.has_poster && kept.warnings.is_empty());
+
+    let events = told(&mut receiver);
+    let told: Vec<String> = events.iter().map(|event| event.data.to_string()).collect();
+    assert_eq!(
+        told,
+        [
+            r#"{"state":"uploading"}"#,
+            r#"{"state":"indexing"}"#,
+            r#"{"state":"ready"}"#,
+            r#"{"segments_done":4,"segments_total":9}"#,
+            r#"{"segments_done":9,"segments_total":9}"#,
+            r#"{"segments_done":9,"segments_total":9}"#,
+            r#"{"state":"complete"}"#,
+        ]
+    );
+    let stored = catalog.events_after(&asset.id, 0, 100).await.expect("ran");
+    assert_eq!(stored.len(), 5, "of the progress one is kept: {stored:?}");
+    assert_eq!(stored.last(), events.last());
+    let last = stored[3].sequence;
+    let rest = catalog.events_after(&asset.id, last, 100).await;
+    assert_eq!(rest.expect("ran").len(), 1);
+}
+
+#[tokio::test]
+async fn a_step_from_the_wrong_state_changes_nothing() {
+    let fixture = Fixture::new().await;
+    let catalog = &fixture.catalog;
+    let asset = fixture.asset("a").await;
+    let mut receiver = catalog.subscribe();
+    assert!(!catalog.planned(&asset.id, &planned(1)).await.expect("ran"));
+    assert!(!catalog.completed(&asset.id, &[], &[]).await.expect("ran"));
+    assert!(!catalog.reopened(&asset.id).await.expect("ran"));
+    assert!(!catalog.uploaded(&id("other"), "x", 1).await.expect("ran"));
+    assert!(!catalog.failed(&id("other"), &failure()).await.expect("ran"));
+    catalog.progressed(&asset.id, 4).await.expect("ran");
+    assert_eq!(catalog.asset(&asset.id).await.expect("ran"), Some(asset));
+    assert!(told(&mut receiver).is_empty());
+}
+
+#[tokio::test]
+async fn the_first_failure_stays_until_it_is_tried_again() {
+    let fixture = Fixture::new().await;
+    let catalog = &fixture.catalog;
+    let asset = fixture.asset("a").await;
+    let other = Failure {
+        message: "something else".into(),
+        ..failure()
+    };
+    assert!(catalog.failed(&asset.id, &failure()).await.expect("ran"));
+    assert!(!catalog.failed(&asset.id, &other).await.expect("ran"));
+    let kept = catalog.asset(&asset.id).await.expect("ran").expect("there");
+    assert_eq!(kept.failure, Some(failure()));
+    assert!(catalog.reopened(&asset.id).await.expect("ran"));
+    let kept = catalog.asset(&asset.id).await.expect("ran").expect("there");
+    assert_eq!((kept.state, kept.failure), (AssetState::Indexing, None));
+}
+
+#[tokio::test]
+async fn a_taken_id_is_a_conflict() {
+    let fixture = Fixture::new().await;
+    fixture.asset("a").await;
+    let again = fixture.catalog.create_asset(&new_asset("a")).await;
+    assert_eq!(again.expect_err("taken").kind(), ErrorKind::Conflict);
+    // The change that failed left nothing open.
+    fixture.asset("b").await;
+}
+
+#[tokio::test]
+async fn a_removed_asset_leaves_nothing_but_a_word() {
+    let fixture = Fixture::new().await;
+    let catalog = &fixture.catalog;
+    let asset = fixture.asset("a").await;
+    let mut receiver = catalog.subscribe();
+    assert!(catalog.remove_asset(&asset.id).await.expect("ran"));
+    assert!(!catalog.remove_asset(&asset.id).await.expect("ran"));
+    assert_eq!(catalog.asset(&asset.id).await.expect("ran"), None);
+    let events = catalog.events_after(&asset.id, 0, 10).await.expect("ran");
+    assert!(events.is_empty());
+    let told = told(&mut receiver);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].name, "removed");
+    // Its number is not given out again.
+    let mut receiver = catalog.subscribe();
+    fixture.asset("b").await;
+    assert!(receiver.recv().await.expect("told").sequence > told[0].sequence);
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_while_assets_come_and_go() {
+    let fixture = Fixture::new().await;
+    let catalog = &fixture.catalog;
+    for name in ["a", "b", "c", "d", "e"] {
+        fixture.asset(name).await;
+        fixture.clock.advance(i64::from(name != "b"));
+    }
+    let first = catalog.assets(None, 2).await.expect("ran");
+    let names = |page: &Page| -> Vec<String> {
+        let ids = page.assets.iter().map(|asset| asset.id.to_string());
+        ids.collect()
+    };
+    assert_eq!(names(&first), ["e", "d"]);
+    fixture.asset("f").await;
+    catalog.remove_asset(&id("d")).await.expect("ran");
+    let second = catalog.assets(first.next.as_deref(), 2).await.expect("ran");
+    assert_eq!(names(&second), ["c", "b"]);
+    let third = catalog.assets(second.next.as_deref(), 2).await;
+    let third = third.expect("ran");
+    assert_eq!((names(&third), third.next), (vec!["a".into()], None));
+}
+
+#[tokio::test]
+async fn a_cursor_that_no_page_gave_is_refused() {
+    let fixture = Fixture::new().await;
+    for cursor in ["", "x", "!!", "AAAA", "MSAuLi8"] {
+        let error = fixture.catalog.assets(Some(cursor), 2).await;
+        assert_eq!(error.expect_err(cursor).kind(), ErrorKind::Invalid);
+    }
+}
+
+#[tokio::test]
+async fn twins_have_the_same_source_and_policy() {
+    let fixture = Fixture::new().await;
+    let catalog = &fixture.catalog;
+    for name in ["a", "b", "c"] {
+        let asset = fixture.asset(name).await;
+        catalog.uploaded(&asset.id, "feed", 1).await.expect("ran");
+    }
+    let policy = Policy::default();
+    assert_eq!(catalog.twin("feed", &policy).await.expect("ran"), None);
+    catalog.planned(&id("a"), &planned(1)).await.expect("ran");
+    catalog.planned(&id("b"), &planned(1)).await.expect("ran");
+    let done = catalog.completed(&id("b"), &[], &[]).await;
+    done.expect("ran");
+    let twin = catalog.twin("feed", &policy).await.expect("ran");
+    assert_eq!(twin.expect("there").id, id("b"));
+    let shared = catalog.sharing_revision(&planned(1).revision).await;
+    assert_eq!(shared.expect("ran"), [id("a"), id("b")]);
+    let other = Policy {
+        crf: 30,
+        ..Policy::default()
+    };
+    assert_eq!(catalog.twin("feed", &other).await.expect("ran"), None);
+    assert_eq!(catalog.twin("beef", &policy).await.expect("ran"), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_may_open_a_new_catalog_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut opening = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let file = folder.path().join("catalog.sqlite");
+        opening.spawn(async move {
+            let catalog = Catalog::open(file, Clock::held_at(0)).await?;
+            let new = new_asset(&format!("a{number}"));
+            catalog.create_asset(&new).await?;
+            catalog.ping().await
+        });
+    }
+    for opened in opening.join_all().await {
+        opened.expect("opened and written to");
+    }
+    let catalog = open(folder.path(), &Clock::held_at(0)).await;
+    let page = catalog.assets(None, 100).await.expect("ran");
+    assert_eq!(page.assets.len(), 8);
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_opening_again() {
+    let fixture = Fixture::new().await;
+    let asset = fixture.asset("a").await;
+    let again = fixture.again().await;
+    assert_eq!(again.asset(&asset.id).await.expect("ran"), Some(asset));
+}
+
+#[tokio::test]
+async fn a_change_whose_caller_went_away_is_undone() {
+    let fixture = Fixture::new().await;
+    let mut change = fixture.catalog.change().await.expect("begun");
+    change.next("event").await.expect("counted");
+    drop(change);
+    let mut change = fixture.catalog.change().await.expect("begun");
+    assert_eq!(change.next("event").await.expect("counted"), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_catalog_is_told_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("notes.txt");
+    std::fs::write(&file, "shopping list, ".repeat(200)).expect("written");
+    let error = Catalog::open(&file, Clock::held_at(0)).await;
+    assert_eq!(error.expect_err("no catalog").kind(), ErrorKind::DataLoss);
+    for place in ["postgres://host/db", "sqlite::memory:", "sqlite:"] {
+        let error = Catalog::open(place, Clock::held_at(0)).await;
+        let kind = error.expect_err(place).kind();
+        assert!(matches!(kind, ErrorKind::Unsupported | ErrorKind::Invalid));
+    }
+}
