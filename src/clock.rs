@@ -52,9 +52,55 @@ fn system_millis() -> i64 {
     })
 }
 
+/// A time as RFC 3339 writes it, in UTC with milliseconds: `2026-02-28T23:59:59.999Z`. Years
+/// outside 0 to 9999, which the format can't say, become its ends.
+pub fn rfc3339(millis: i64) -> String {
+    /// 0000-01-01T00:00:00.000Z and 9999-12-31T23:59:59.999Z.
+    const ENDS: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
+    let millis = millis.clamp(ENDS.0, ENDS.1);
+    let (year, month, day) = date(millis.div_euclid(86_400_000));
+    let of_day = millis.rem_euclid(86_400_000);
+    let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
+    let (second, milli) = (of_day / 1000 % 60, of_day % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar. Counts in
+/// years that begin in March, so that the leap day is the last, from 0000-03-01.
+fn date(day: i64) -> (i64, i64, i64) {
+    let day = day + 719_468;
+    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let of_month = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (year, month, of_month)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_written_as_rfc_3339_says() {
+        let table = [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+            (1_709_164_800_000, "2024-02-29T00:00:00.000Z"),
+            (1_767_225_599_000, "2025-12-31T23:59:59.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (i64::MAX, "9999-12-31T23:59:59.999Z"),
+            (i64::MIN, "0000-01-01T00:00:00.000Z"),
+        ];
+        for (millis, text) in table {
+            assert_eq!(rfc3339(millis), text);
+        }
+    }
 
     #[test]
     fn a_held_clock_moves_only_when_told() {

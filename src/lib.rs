@@ -46,6 +46,8 @@ pub mod source;
 // floor 6
 #[cfg(feature = "origin")]
 pub mod access;
+#[cfg(feature = "origin")]
+pub mod asset_view;
 pub mod package;
 #[cfg(feature = "origin")]
 pub mod problem;

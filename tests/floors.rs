@@ -34,6 +34,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("source", 5),
     ("package", 6),
     ("access", 6),
+    ("asset_view", 6),
     ("problem", 6),
     ("ingest", 7),
     ("origin", 7),
