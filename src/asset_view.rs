@@ -59,7 +59,10 @@ impl BaseUrl {
 #[schema(as = Asset)]
 pub struct AssetView {
     /// Its name in every URL.
-    #[schema(pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$", examples("7k3m9x2c5v8b1n4q"))]
+    #[schema(
+        pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$",
+        examples("7k3m9x2c5v8b1n4q")
+    )]
     pub id: String,
     /// What people call it; may be empty.
     pub title: String,
