@@ -6,7 +6,10 @@ use super::row::failed;
 use crate::error::{Error, Result};
 
 /// Step n brings the tables from version n to n + 1. New steps go at the end.
-const STEPS: &[&str] = &[include_str!("tables/1_assets.sql")];
+const STEPS: &[&str] = &[
+    include_str!("tables/1_assets.sql"),
+    include_str!("tables/2_tasks.sql"),
+];
 
 /// Takes the steps that were not yet taken, all or none.
 ///

@@ -18,8 +18,9 @@ mod events;
 mod migrations;
 mod place;
 mod row;
+mod tasks;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ use tokio::sync::{Mutex, broadcast};
 
 pub use assets::{NewAsset, Page, Planned};
 pub use events::Event;
+pub(crate) use tasks::{ClaimedTask, Lapsed, TaskEnd};
+pub use tasks::{DeadTask, Depth, NewTask};
 
 use crate::clock::Clock;
 use crate::error::Result;

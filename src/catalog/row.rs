@@ -69,6 +69,10 @@ impl Columns<'_> {
         u64::try_from(value).map_err(|_| damaged(name))
     }
 
+    pub(super) fn small(&self, name: &str) -> Result<u32> {
+        u32::try_from(self.integer(name)?).map_err(|_| damaged(name))
+    }
+
     pub(super) fn flag(&self, name: &str) -> Result<bool> {
         Ok(self.integer(name)? != 0)
     }

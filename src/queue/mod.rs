@@ -1,1 +1,381 @@
-//! Tasks: enqueue, claim, extend, finish, demand.
+//! Tasks: enqueue, claim, extend, finish, cancel. The rules; their rows are in `catalog`.
+//!
+//! A task is claimed with a lease and a fence. The lease says until when the claim holds without
+//! being extended; the fence, a number that rises with each claim, says whose claim it is. A
+//! worker that was stopped, or slept through its lease, finds its claim lost and changes nothing.
+//! Work itself is idempotent: done twice it wastes time and harms nothing.
+//!
+//! Order: the most urgent first, and among equals the one enqueued first. A task that is `last`
+//! waits until no other of its asset is queued or running.
+
+mod retry;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+pub use crate::catalog::{DeadTask, Depth, NewTask};
+
+use crate::catalog::{Catalog, ClaimedTask, Lapsed, TaskEnd};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::media::{AssetId, Failure, Priority, Work};
+
+/// How often [`Queue::cancel`] looks for claims of other processes to end.
+const CANCEL_POLL: Duration = Duration::from_millis(200);
+
+/// What can be set.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long a claim holds without being extended.
+    pub lease: Duration,
+    /// How many claims in a row may end with the program or in silence before the task is given
+    /// up.
+    pub crash_limit: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(15),
+            crash_limit: 5,
+        }
+    }
+}
+
+/// The right to do a task, until it is finished or the lease is lost.
+#[derive(Debug)]
+pub struct Claim {
+    /// The task's number.
+    pub id: i64,
+    /// Of which asset.
+    pub asset: AssetId,
+    /// What is to be done.
+    pub work: Work,
+    /// How urgently.
+    pub priority: Priority,
+    /// Which attempt this is, from 1. Attempts that a stop of the program cut short don't count.
+    pub attempt: u32,
+    /// Names this claim among all of the task.
+    pub fence: i64,
+    /// Whether to stop: the task was cancelled or the lease is lost.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What became of a task whose attempt was finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is done.
+    Done,
+    /// It will be tried again, at that time in milliseconds since 1970.
+    RetryAt(i64),
+    /// It is given up; see [`Queue::dead`].
+    Dead,
+    /// The claim was lost or cancelled; nothing was changed.
+    Lost,
+}
+
+/// The queue. Clones are the same queue.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    catalog: Catalog,
+    clock: Clock,
+    options: Options,
+    shared: Arc<Shared>,
+}
+
+/// What the clones of a queue share within this process.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Something may be claimable.
+    changed: Notify,
+    /// A claim ended.
+    ended: Notify,
+    /// The claims of this process, by task, to raise their stop flags.
+    claims: Mutex<HashMap<i64, Held>>,
+    /// Tasks given up without a worker that could tell.
+    died: Mutex<Vec<DeadTask>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    fence: i64,
+    asset: AssetId,
+    stop: Arc<AtomicBool>,
+}
+
+impl Queue {
+    /// The queue whose tasks are in `catalog`.
+    pub fn new(catalog: Catalog, clock: Clock, options: Options) -> Self {
+        Self {
+            catalog,
+            clock,
+            options,
+            shared: Arc::default(),
+        }
+    }
+
+    /// Queues again what was running when the program stopped. For the start of a single node,
+    /// before any claim: it takes the tasks from all workers there are.
+    ///
+    /// An attempt that is cut short this way doesn't count, but a task during which the program
+    /// stopped too often in a row is given up; [`Queue::take_died`] has those.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub async fn recover(&self) -> Result<()> {
+        self.requeue(Lapsed::All).await
+    }
+
+    async fn requeue(&self, lapsed: Lapsed) -> Result<()> {
+        let limit = self.options.crash_limit;
+        let died = self.catalog.requeue_tasks(lapsed, limit).await?;
+        locked(&self.shared.died).extend(died);
+        Ok(())
+    }
+
+    /// Tasks given up since the last call because nothing ever finished them: there was no worker
+    /// to be told [`Fate::Dead`].
+    pub fn take_died(&self) -> Vec<DeadTask> {
+        std::mem::take(&mut locked(&self.shared.died))
+    }
+
+    /// Enqueues tasks of an asset, all or none.
+    ///
+    /// # Errors
+    /// `NotFound` if the asset is gone.
+    pub async fn enqueue(&self, asset: &AssetId, tasks: &[NewTask]) -> Result<()> {
+        self.catalog.enqueue_tasks(asset, tasks).await?;
+        self.shared.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Claims the most urgent task for `worker`, nothing less urgent than `least`; `None` if there
+    /// is none.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub async fn claim(&self, worker: &str, least: Priority) -> Result<Option<Claim>> {
+        self.requeue(Lapsed::Leases).await?;
+        let until = self.lease_until();
+        let task = self.catalog.claim_task(worker, least, until).await?;
+        Ok(task.map(|task| self.hold(task)))
+    }
+
+    /// Like [`Queue::claim`], but waits up to `patience` for a task. What other processes enqueue,
+    /// and what becomes due meanwhile, is found at its end.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub async fn next(
+        &self,
+        worker: &str,
+        least: Priority,
+        patience: Duration,
+    ) -> Result<Option<Claim>> {
+        let end = tokio::time::Instant::now() + patience;
+        loop {
+            // Listens before it looks, so that nothing falls in between.
+            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            changed.as_mut().enable();
+            if let Some(claim) = self.claim(worker, least).await? {
+                return Ok(Some(claim));
+            }
+            if tokio::time::timeout_at(end, changed).await.is_err() {
+                return self.claim(worker, least).await;
+            }
+        }
+    }
+
+    /// Waits until something may have become claimable, or `patience` has passed. What is enqueued
+    /// between a claim and this call is missed until then; [`Queue::next`] misses nothing.
+    pub async fn wait(&self, patience: Duration) {
+        // Both outcomes mean: look again.
+        let _ = timeout(patience, self.shared.changed.notified()).await;
+    }
+
+    /// Extends the lease by its whole length from now. `false` if the claim was lost or cancelled;
+    /// then its stop flag is raised too.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub async fn extend(&self, claim: &Claim) -> Result<bool> {
+        self.keep(claim, false).await
+    }
+
+    /// Like [`Queue::extend`], and says that the task came forward: stops of the program up to now
+    /// are not held against it.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub async fn came_forward(&self, claim: &Claim) -> Result<bool> {
+        self.keep(claim, true).await
+    }
+
+    async fn keep(&self, claim: &Claim, fresh: bool) -> Result<bool> {
+        let until = self.lease_until();
+        let extending = self
+            .catalog
+            .extend_task(claim.id, claim.fence, until, fresh);
+        let kept = extending.await?;
+        if !kept {
+            claim.stop.store(true, Ordering::Relaxed);
+        }
+        Ok(kept)
+    }
+
+    /// Ends an attempt: done, with the tasks that follow, or failed with an error, whose kind
+    /// decides whether the task is tried again. One transaction.
+    ///
+    /// # Errors
+    /// What the catalog says; the claim then lapses with its lease.
+    pub async fn finish(
+        &self,
+        claim: &Claim,
+        outcome: std::result::Result<Vec<NewTask>, &Error>,
+    ) -> Result<Fate> {
+        let ended = match outcome {
+            Ok(follow_ups) => {
+                let end = TaskEnd::Done(&follow_ups);
+                let ending = self.catalog.end_task(claim.id, claim.fence, end);
+                ending.await.map(|ended| (ended, Fate::Done))
+            }
+            Err(error) => self.end_failed(claim, error).await,
+        };
+        self.release(claim);
+        self.shared.changed.notify_waiters();
+        self.shared.ended.notify_waiters();
+        match ended? {
+            (true, fate) => Ok(fate),
+            (false, _) => Ok(Fate::Lost),
+        }
+    }
+
+    async fn end_failed(&self, claim: &Claim, error: &Error) -> Result<(bool, Fate)> {
+        let failure = Failure::from(error);
+        let delay = retry::delay(error.kind(), claim.attempt, random());
+        let (end, fate) = match delay {
+            Some(delay) => {
+                let at = self.clock.now_millis() + millis(delay);
+                (TaskEnd::RetryAt(at, &failure), Fate::RetryAt(at))
+            }
+            None => (TaskEnd::Dead(&failure), Fate::Dead),
+        };
+        let ended = self.catalog.end_task(claim.id, claim.fence, end).await?;
+        Ok((ended, fate))
+    }
+
+    /// Removes the queued tasks of an asset and tells the running ones to stop; waits for none, so
+    /// that a task may call it for its own asset.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub async fn stop(&self, asset: &AssetId) -> Result<()> {
+        self.stop_claims(asset).await.map(|_| ())
+    }
+
+    async fn stop_claims(&self, asset: &AssetId) -> Result<u64> {
+        let left = self.catalog.cancel_tasks(asset).await?;
+        for held in locked(&self.shared.claims).values() {
+            if held.asset == *asset {
+                held.stop.store(true, Ordering::Relaxed);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Like [`Queue::stop`], and waits until the running ones have ended or their leases have.
+    /// Afterwards nothing works on the asset, until somebody enqueues more.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub async fn cancel(&self, asset: &AssetId) -> Result<()> {
+        loop {
+            let mut ended = std::pin::pin!(self.shared.ended.notified());
+            ended.as_mut().enable();
+            if self.stop_claims(asset).await? == 0 {
+                return Ok(());
+            }
+            let _ = timeout(CANCEL_POLL, ended).await;
+        }
+    }
+
+    /// The tasks that were given up, the latest first.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub async fn dead(&self) -> Result<Vec<DeadTask>> {
+        self.catalog.dead_tasks().await
+    }
+
+    /// Queues a dead task again, as if it were new; `false` if there is no such dead task.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub async fn retry(&self, id: i64) -> Result<bool> {
+        let queued = self.catalog.retry_task(id).await?;
+        self.shared.changed.notify_waiters();
+        Ok(queued)
+    }
+
+    /// How much there is to do.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub async fn depth(&self) -> Result<Depth> {
+        self.catalog.task_depth().await
+    }
+
+    fn lease_until(&self) -> i64 {
+        self.clock.now_millis() + millis(self.options.lease)
+    }
+
+    fn hold(&self, task: ClaimedTask) -> Claim {
+        let stop = Arc::new(AtomicBool::new(false));
+        let held = Held {
+            fence: task.fence,
+            asset: task.asset.clone(),
+            stop: Arc::clone(&stop),
+        };
+        if let Some(lost) = locked(&self.shared.claims).insert(task.id, held) {
+            lost.stop.store(true, Ordering::Relaxed);
+        }
+        Claim {
+            id: task.id,
+            asset: task.asset,
+            work: task.work,
+            priority: task.priority,
+            attempt: task.failures + 1,
+            fence: task.fence,
+            stop,
+        }
+    }
+
+    fn release(&self, claim: &Claim) {
+        let mut claims = locked(&self.shared.claims);
+        let is_this = |held: &Held| held.fence == claim.fence;
+        if claims.get(&claim.id).is_some_and(is_this) {
+            claims.remove(&claim.id);
+        }
+    }
+}
+
+/// What is guarded stays whole whatever panics: each use is one call.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Without a source of randomness all wait the whole delay, which is as right.
+fn random() -> u32 {
+    getrandom::u32().unwrap_or(u32::MAX)
+}

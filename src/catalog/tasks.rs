@@ -1,0 +1,531 @@
+//! Rows of tasks: the statements behind `queue`, which holds the rules.
+//!
+//! A claim is a row's `fence`, which rises with every claim. Who ends or extends a task names it,
+//! so a claim that lapsed and was given to another can do nothing any more.
+
+use sqlx::sqlite::SqliteRow;
+
+use super::Catalog;
+use super::change::Change;
+use super::row::{Columns, damaged, failed, to_json};
+use crate::error::{Error, ErrorKind, Result};
+use crate::media::{AssetId, Failure, Priority, Work};
+
+/// The most dead tasks that are listed.
+const DEAD_LIMIT: i64 = 1000;
+
+/// A task to enqueue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTask {
+    /// What is to be done.
+    pub work: Work,
+    /// How urgently.
+    pub priority: Priority,
+    /// Its name within the asset. While a task of that name is queued or running, another isn't
+    /// enqueued, but the more urgent of both priorities counts.
+    pub key: Option<String>,
+    /// Waits until no other task of its asset is queued or running.
+    pub last: bool,
+}
+
+/// A task that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadTask {
+    /// Its number, to retry it by.
+    pub id: i64,
+    /// Of which asset.
+    pub asset: AssetId,
+    /// What was to be done; `None` if another version of the program enqueued what this one
+    /// doesn't know.
+    pub work: Option<Work>,
+    /// How its last attempt ended.
+    pub failure: Failure,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// When it was given up, in milliseconds since 1970.
+    pub died_at_millis: i64,
+}
+
+/// How much there is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Depth {
+    /// Tasks that wait, also for the time of their next attempt.
+    pub queued: u64,
+    /// Tasks that are being done.
+    pub running: u64,
+    /// Tasks that were given up.
+    pub dead: u64,
+    /// For how long the oldest queued task has been waiting, in milliseconds; 0 if there is none.
+    pub oldest_queued_millis: i64,
+}
+
+/// A task as it was claimed.
+#[derive(Debug)]
+pub(crate) struct ClaimedTask {
+    pub(crate) id: i64,
+    pub(crate) asset: AssetId,
+    pub(crate) work: Work,
+    pub(crate) priority: Priority,
+    /// Attempts before this one that ended in an error.
+    pub(crate) failures: u32,
+    pub(crate) fence: i64,
+}
+
+/// What becomes of a task whose attempt ended.
+#[derive(Debug)]
+pub(crate) enum TaskEnd<'a> {
+    /// It is done; these follow.
+    Done(&'a [NewTask]),
+    /// It is tried again, from that time on.
+    RetryAt(i64, &'a Failure),
+    /// It is given up.
+    Dead(&'a Failure),
+}
+
+/// Which running tasks are taken from their claims.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lapsed {
+    /// Those whose lease has run out.
+    Leases,
+    /// All: no worker is left.
+    All,
+}
+
+/// A task that may be claimed at $1, among those of rank $2 and less. Of two that are both last,
+/// the one enqueued first goes first.
+macro_rules! claimable {
+    () => {
+        "SELECT candidate.id FROM task AS candidate \
+         WHERE candidate.state = 'queued' AND candidate.not_before <= $1 \
+         AND candidate.priority <= $2 AND (candidate.last = 0 OR NOT EXISTS ( \
+            SELECT 1 FROM task AS other \
+            WHERE other.asset = candidate.asset AND other.id <> candidate.id \
+            AND (other.state = 'running' OR (other.state = 'queued' \
+                AND (other.last = 0 OR other.id < candidate.id))))) \
+         ORDER BY candidate.priority, candidate.id LIMIT 1"
+    };
+}
+
+impl Catalog {
+    /// Enqueues tasks, all or none.
+    ///
+    /// # Errors
+    /// `NotFound` if the asset is gone.
+    pub(crate) async fn enqueue_tasks(&self, asset: &AssetId, tasks: &[NewTask]) -> Result<()> {
+        let mut change = self.change().await?;
+        let found = sqlx::query("SELECT 1 FROM asset WHERE id = $1")
+            .bind(asset.as_str())
+            .fetch_optional(change.sql())
+            .await
+            .map_err(failed("looking for an asset"))?;
+        if found.is_none() {
+            let message = format!("there is no asset {asset}; it may have been removed");
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        for task in tasks {
+            insert(&mut change, asset, task).await?;
+        }
+        change.commit().await
+    }
+
+    /// Claims the most urgent task until `lease_until`.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn claim_task(
+        &self,
+        worker: &str,
+        least: Priority,
+        lease_until: i64,
+    ) -> Result<Option<ClaimedTask>> {
+        // Looking costs no lock; most looks find nothing.
+        if !self.is_claimable(least).await? {
+            return Ok(None);
+        }
+        let update = concat!(
+            "UPDATE task SET state = 'running', fence = fence + 1, lease_until = $3, worker = $4 \
+             WHERE id = (",
+            claimable!(),
+            ") RETURNING *"
+        );
+        let mut change = self.change().await?;
+        loop {
+            let now = change.now_millis();
+            let row = sqlx::query(update)
+                .bind(now)
+                .bind(i64::from(least.rank()))
+                .bind(lease_until)
+                .bind(worker)
+                .fetch_optional(change.sql())
+                .await
+                .map_err(failed("claiming a task"))?;
+            let Some(row) = row else {
+                change.commit().await?;
+                return Ok(None);
+            };
+            match claimed_from(&row) {
+                Ok(task) => {
+                    change.commit().await?;
+                    return Ok(Some(task));
+                }
+                // Must not stand in the way of the others.
+                Err(error) => bury(&mut change, &row, &Failure::from(&error)).await?,
+            }
+        }
+    }
+
+    async fn is_claimable(&self, least: Priority) -> Result<bool> {
+        let mut connection = self.read().await?;
+        let row = sqlx::query(claimable!())
+            .bind(self.clock.now_millis())
+            .bind(i64::from(least.rank()))
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed("looking for a task"))?;
+        Ok(row.is_some())
+    }
+
+    /// Keeps a claim until `lease_until`; `false` if it lapsed or is to stop. `fresh` says that
+    /// the task came forward, so that stops of the program before now don't count against it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn extend_task(
+        &self,
+        id: i64,
+        fence: i64,
+        lease_until: i64,
+        fresh: bool,
+    ) -> Result<bool> {
+        let mut change = self.change().await?;
+        let update = "UPDATE task SET lease_until = $3, \
+            crashes = CASE WHEN $4 = 1 THEN 0 ELSE crashes END \
+            WHERE id = $1 AND fence = $2 AND state = 'running' AND cancelled = 0";
+        let done = sqlx::query(update)
+            .bind(id)
+            .bind(fence)
+            .bind(lease_until)
+            .bind(i64::from(fresh))
+            .execute(change.sql())
+            .await
+            .map_err(failed("extending a lease"))?;
+        change.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Ends an attempt; `false` if its claim lapsed or was cancelled, and then nothing follows.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn end_task(&self, id: i64, fence: i64, end: TaskEnd<'_>) -> Result<bool> {
+        let mut change = self.change().await?;
+        let removed = "DELETE FROM task \
+            WHERE id = $1 AND fence = $2 AND state = 'running' AND cancelled = 1";
+        sqlx::query(removed)
+            .bind(id)
+            .bind(fence)
+            .execute(change.sql())
+            .await
+            .map_err(failed("ending a task"))?;
+        let ended = match end {
+            TaskEnd::Done(follow_ups) => done(&mut change, id, fence, follow_ups).await?,
+            TaskEnd::RetryAt(at, failure) => postpone(&mut change, id, fence, at, failure).await?,
+            TaskEnd::Dead(failure) => give_up(&mut change, id, fence, failure).await?,
+        };
+        change.commit().await?;
+        Ok(ended)
+    }
+
+    /// Takes running tasks from claims that never ended: queues them again, or gives them up after
+    /// `crash_limit` such claims in a row. Returns those given up.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn requeue_tasks(
+        &self,
+        lapsed: Lapsed,
+        crash_limit: u32,
+    ) -> Result<Vec<DeadTask>> {
+        let before = match lapsed {
+            Lapsed::Leases => self.clock.now_millis(),
+            Lapsed::All => i64::MAX,
+        };
+        if !self.any_lapsed(before).await? {
+            return Ok(Vec::new());
+        }
+        let mut change = self.change().await?;
+        sqlx::query(
+            "DELETE FROM task WHERE state = 'running' AND lease_until < $1 AND cancelled = 1",
+        )
+        .bind(before)
+        .execute(change.sql())
+        .await
+        .map_err(failed("ending leases"))?;
+        let queue = "UPDATE task SET state = 'queued', crashes = crashes + 1 \
+            WHERE state = 'running' AND lease_until < $1 AND crashes + 1 < $2";
+        sqlx::query(queue)
+            .bind(before)
+            .bind(i64::from(crash_limit))
+            .execute(change.sql())
+            .await
+            .map_err(failed("ending leases"))?;
+        let give_up = "UPDATE task SET state = 'dead', died_at = $2, failure = $3, \
+            crashes = crashes + 1 \
+            WHERE state = 'running' AND lease_until < $1 RETURNING *";
+        let now = change.now_millis();
+        let rows = sqlx::query(give_up)
+            .bind(before)
+            .bind(now)
+            .bind(to_json(&crashed(crash_limit))?)
+            .fetch_all(change.sql())
+            .await
+            .map_err(failed("ending leases"))?;
+        change.commit().await?;
+        rows.iter().map(dead_from).collect()
+    }
+
+    async fn any_lapsed(&self, before: i64) -> Result<bool> {
+        let select = "SELECT 1 FROM task WHERE state = 'running' AND lease_until < $1 LIMIT 1";
+        let mut connection = self.read().await?;
+        let row = sqlx::query(select)
+            .bind(before)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed("looking at leases"))?;
+        Ok(row.is_some())
+    }
+
+    /// Removes what is queued of an asset and marks what is running as cancelled. Returns how many
+    /// claims there still are.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn cancel_tasks(&self, asset: &AssetId) -> Result<u64> {
+        let mut change = self.change().await?;
+        let remove = "DELETE FROM task WHERE asset = $1 \
+            AND (state = 'queued' OR (state = 'running' AND lease_until < $2))";
+        let now = change.now_millis();
+        sqlx::query(remove)
+            .bind(asset.as_str())
+            .bind(now)
+            .execute(change.sql())
+            .await
+            .map_err(failed("cancelling tasks"))?;
+        let mark = "UPDATE task SET cancelled = 1 WHERE asset = $1 AND state = 'running'";
+        let marked = sqlx::query(mark)
+            .bind(asset.as_str())
+            .execute(change.sql())
+            .await
+            .map_err(failed("cancelling tasks"))?;
+        change.commit().await?;
+        Ok(marked.rows_affected())
+    }
+
+    /// The tasks that were given up, the latest first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn dead_tasks(&self) -> Result<Vec<DeadTask>> {
+        let select =
+            "SELECT * FROM task WHERE state = 'dead' ORDER BY died_at DESC, id DESC LIMIT $1";
+        let mut connection = self.read().await?;
+        let rows = sqlx::query(select)
+            .bind(DEAD_LIMIT)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed("listing dead tasks"))?;
+        rows.iter().map(dead_from).collect()
+    }
+
+    /// Queues a dead task again as if it were new; `false` if it isn't one.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn retry_task(&self, id: i64) -> Result<bool> {
+        let mut change = self.change().await?;
+        let update = "UPDATE task SET state = 'queued', failures = 0, crashes = 0, \
+            not_before = 0, failure = NULL, died_at = NULL, queued_at = $2 \
+            WHERE id = $1 AND state = 'dead'";
+        let now = change.now_millis();
+        let done = sqlx::query(update)
+            .bind(id)
+            .bind(now)
+            .execute(change.sql())
+            .await
+            .map_err(failed("retrying a task"))?;
+        change.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// How much there is to do.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub(crate) async fn task_depth(&self) -> Result<Depth> {
+        let select = "SELECT state, COUNT(*) AS number, MIN(queued_at) AS oldest \
+            FROM task GROUP BY state";
+        let mut connection = self.read().await?;
+        let rows = sqlx::query(select)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed("counting tasks"))?;
+        let mut depth = Depth::default();
+        for row in &rows {
+            let columns = Columns(row);
+            let number = columns.count("number")?;
+            match columns.text("state")?.as_str() {
+                "queued" => {
+                    depth.queued = number;
+                    let age = self.clock.now_millis() - columns.integer("oldest")?;
+                    depth.oldest_queued_millis = age.max(0);
+                }
+                "running" => depth.running = number,
+                _ => depth.dead = number,
+            }
+        }
+        Ok(depth)
+    }
+}
+
+async fn insert(change: &mut Change, asset: &AssetId, task: &NewTask) -> Result<()> {
+    if let Some(key) = &task.key {
+        free_key(change, asset, key).await?;
+    }
+    let insert = "INSERT INTO task (id, asset, work, priority, key, last, state, failures, \
+        crashes, fence, not_before, lease_until, cancelled, queued_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, 0, 0, 0, 0, 0, $7) \
+        ON CONFLICT (asset, key) DO UPDATE SET priority = CASE \
+        WHEN excluded.priority < task.priority THEN excluded.priority ELSE task.priority END";
+    let id = change.next("task").await?;
+    let now = change.now_millis();
+    sqlx::query(insert)
+        .bind(id)
+        .bind(asset.as_str())
+        .bind(to_json(&task.work)?)
+        .bind(i64::from(task.priority.rank()))
+        .bind(task.key.as_deref())
+        .bind(i64::from(task.last))
+        .bind(now)
+        .execute(change.sql())
+        .await
+        .map_err(failed("enqueuing a task"))?;
+    Ok(())
+}
+
+/// Frees a key from tasks that don't stand for it any more: one that was given up, for who asks
+/// anew gets it, and one that is to stop.
+async fn free_key(change: &mut Change, asset: &AssetId, key: &str) -> Result<()> {
+    let statements = [
+        "DELETE FROM task WHERE asset = $1 AND key = $2 AND state = 'dead'",
+        "UPDATE task SET key = NULL WHERE asset = $1 AND key = $2 AND cancelled = 1",
+    ];
+    for statement in statements {
+        sqlx::query(statement)
+            .bind(asset.as_str())
+            .bind(key)
+            .execute(change.sql())
+            .await
+            .map_err(failed("enqueuing a task"))?;
+    }
+    Ok(())
+}
+
+async fn done(change: &mut Change, id: i64, fence: i64, follow_ups: &[NewTask]) -> Result<bool> {
+    let delete = "DELETE FROM task WHERE id = $1 AND fence = $2 AND state = 'running' \
+        RETURNING asset";
+    let row = sqlx::query(delete)
+        .bind(id)
+        .bind(fence)
+        .fetch_optional(change.sql())
+        .await
+        .map_err(failed("ending a task"))?;
+    let Some(row) = row else {
+        return Ok(false);
+    };
+    let asset = Columns(&row).asset_id("asset")?;
+    for task in follow_ups {
+        insert(change, &asset, task).await?;
+    }
+    Ok(true)
+}
+
+async fn postpone(
+    change: &mut Change,
+    id: i64,
+    fence: i64,
+    at_millis: i64,
+    failure: &Failure,
+) -> Result<bool> {
+    let update = "UPDATE task SET state = 'queued', failures = failures + 1, crashes = 0, \
+        not_before = $3, failure = $4 WHERE id = $1 AND fence = $2 AND state = 'running'";
+    let done = sqlx::query(update)
+        .bind(id)
+        .bind(fence)
+        .bind(at_millis)
+        .bind(to_json(failure)?)
+        .execute(change.sql())
+        .await
+        .map_err(failed("ending a task"))?;
+    Ok(done.rows_affected() > 0)
+}
+
+async fn give_up(change: &mut Change, id: i64, fence: i64, failure: &Failure) -> Result<bool> {
+    let update = "UPDATE task SET state = 'dead', failures = failures + 1, crashes = 0, \
+        died_at = $3, failure = $4 WHERE id = $1 AND fence = $2 AND state = 'running'";
+    let now = change.now_millis();
+    let done = sqlx::query(update)
+        .bind(id)
+        .bind(fence)
+        .bind(now)
+        .bind(to_json(failure)?)
+        .execute(change.sql())
+        .await
+        .map_err(failed("ending a task"))?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Gives up a task that was just claimed but can't be read.
+async fn bury(change: &mut Change, row: &SqliteRow, failure: &Failure) -> Result<()> {
+    let columns = Columns(row);
+    let (id, fence) = (columns.integer("id")?, columns.integer("fence")?);
+    give_up(change, id, fence, failure).await?;
+    Ok(())
+}
+
+/// Why a task is given up that no attempt brought to an end.
+fn crashed(times: u32) -> Failure {
+    Failure {
+        kind: ErrorKind::Internal,
+        message: format!(
+            "the worker stopped or hung {times} times in a row during this task, so it is not \
+             tried again; look at its log and memory, then retry the task"
+        ),
+    }
+}
+
+fn claimed_from(row: &SqliteRow) -> Result<ClaimedTask> {
+    let columns = Columns(row);
+    let rank = usize::try_from(columns.count("priority")?).map_err(|_| damaged("priority"))?;
+    let priority = Priority::ALL.get(rank).ok_or_else(|| damaged("priority"))?;
+    Ok(ClaimedTask {
+        id: columns.integer("id")?,
+        asset: columns.asset_id("asset")?,
+        work: columns.json("work")?,
+        priority: *priority,
+        failures: columns.small("failures")?,
+        fence: columns.integer("fence")?,
+    })
+}
+
+fn dead_from(row: &SqliteRow) -> Result<DeadTask> {
+    let columns = Columns(row);
+    let attempts = columns.small("failures")? + columns.small("crashes")?;
+    Ok(DeadTask {
+        id: columns.integer("id")?,
+        asset: columns.asset_id("asset")?,
+        work: columns.json("work").ok(),
+        failure: columns.json("failure")?,
+        attempts,
+        died_at_millis: columns.integer("died_at")?,
+    })
+}
