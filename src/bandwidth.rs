@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::media::SegmentInfo;
+use crate::media::{SegmentInfo, TrackCommon};
 use crate::time::{Rounding, Ticks, Timescale, rescale};
 
 /// Mean bits a second: all bytes over all time. 0 without segments, `u64::MAX` without time.
@@ -55,6 +55,30 @@ pub fn dash_bandwidth(segments: &[SegmentInfo], timescale: Timescale, min_buffer
         bandwidth = next;
     }
     bandwidth
+}
+
+/// [`average_bps`] of a track, or what is expected of it as long as it isn't measured.
+pub fn track_average_bps(track: &TrackCommon) -> u64 {
+    match track.expected {
+        Some(expected) => expected.average_bps,
+        None => average_bps(&track.segments, track.timescale),
+    }
+}
+
+/// [`peak_bps`] of a track, or what is expected of it as long as it isn't measured.
+pub fn track_peak_bps(track: &TrackCommon, target_seconds: u32) -> u64 {
+    match track.expected {
+        Some(expected) => expected.peak_bps,
+        None => peak_bps(&track.segments, track.timescale, target_seconds),
+    }
+}
+
+/// [`dash_bandwidth`] of a track; its peak, as long as it isn't measured.
+pub fn track_dash_bandwidth(track: &TrackCommon, min_buffer: Ticks) -> u64 {
+    match track.expected {
+        Some(expected) => expected.peak_bps,
+        None => dash_bandwidth(&track.segments, track.timescale, min_buffer),
+    }
 }
 
 /// A segment border: ticks before it, and bits before it times the timescale.

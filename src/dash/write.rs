@@ -4,7 +4,7 @@
 use super::duration::format_duration;
 use super::element::Element;
 use super::read::read;
-use crate::bandwidth::dash_bandwidth;
+use crate::bandwidth::track_dash_bandwidth;
 use crate::error::{Error, Result};
 use crate::layout::{INIT_NAME, segment_name};
 use crate::media::{AudioTrack, Presentation, SegmentInfo, TrackCommon, VideoTrack};
@@ -204,7 +204,7 @@ impl Writer<'_> {
     }
 
     fn representation(&self, track: &TrackCommon) -> Element {
-        let bandwidth = dash_bandwidth(&track.segments, track.timescale, self.min_buffer);
+        let bandwidth = track_dash_bandwidth(track, self.min_buffer);
         // The schema's type is xs:unsignedInt.
         let bandwidth = u32::try_from(bandwidth).unwrap_or(u32::MAX);
         Element::new("Representation")

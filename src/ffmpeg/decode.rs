@@ -85,6 +85,11 @@ impl Decoder {
         })
     }
 
+    /// From the next sample on, leaves out pictures that no other picture needs, or no longer.
+    pub(super) fn skip_unreferenced(&mut self, skip: bool) {
+        sys::set_skip_unreferenced(&mut self.opened, skip);
+    }
+
     /// Feeds one sample and gives every frame that comes out to `take`.
     pub(super) fn push(
         &mut self,
@@ -226,6 +231,12 @@ pub(super) fn allowed_decoder(codec: &Codec) -> Result<ffmpeg::Codec> {
     }
     sys::decoder_named(codec.name())
         .ok_or_else(|| Error::unsupported(format!("this build of FFmpeg has no {codec} decoder")))
+}
+
+/// Whether a decoder can tell from a picture itself that no other picture needs it, and skips it
+/// without a trace: H.264's pictures with `nal_ref_idc` 0, MPEG-2's B pictures.
+pub(super) fn can_skip_unreferenced(codec: &Codec) -> bool {
+    matches!(codec.name(), "h264" | "mpeg2video")
 }
 
 /// How many pictures a decoder must hold back to give them out in presentation order: the most

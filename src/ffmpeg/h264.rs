@@ -21,6 +21,26 @@ pub(super) struct EncodedPicture {
     pub data: Bytes,
 }
 
+/// What an encoder is opened with beside its recipe. The parameter sets don't depend on it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start {
+    /// Threads, each encoding a slice of every picture.
+    pub threads: u32,
+    /// How full the decoder's buffer is when decoding starts, in percent; `None` for x264's own
+    /// idea (90).
+    pub fullness_percent: Option<u32>,
+}
+
+impl Start {
+    /// As the recipe says.
+    pub(super) fn of(encode: &VideoEncode) -> Self {
+        Self {
+            threads: encode.recipe.threads,
+            fullness_percent: None,
+        }
+    }
+}
+
 /// One x264 encoder.
 pub(super) struct H264Encoder {
     encoder: ffmpeg::encoder::video::Encoder,
@@ -28,7 +48,7 @@ pub(super) struct H264Encoder {
 
 impl H264Encoder {
     /// Opens an encoder for this rung.
-    pub(super) fn open(encode: &VideoEncode, frame_rate: FrameRate) -> Result<Self> {
+    pub(super) fn open(encode: &VideoEncode, frame_rate: FrameRate, start: Start) -> Result<Self> {
         let codec = ffmpeg::encoder::find_by_name("libx264")
             .ok_or_else(|| Error::unsupported("this build of FFmpeg has no libx264 encoder"))?;
         let mut context = ffmpeg::codec::Context::new_with_codec(codec);
@@ -39,7 +59,7 @@ impl H264Encoder {
         // picture repeat exactly.
         context.set_threading(ffmpeg::codec::threading::Config {
             kind: ffmpeg::codec::threading::Type::Slice,
-            count: usize::try_from(recipe.threads.max(1)).unwrap_or(1),
+            count: usize::try_from(start.threads.max(1)).unwrap_or(1),
             ..ffmpeg::codec::threading::Config::default()
         });
         let flags = ffmpeg::codec::Flags::GLOBAL_HEADER | ffmpeg::codec::Flags::CLOSED_GOP;
@@ -66,7 +86,7 @@ impl H264Encoder {
         context.set_color_range(ffmpeg::color::Range::MPEG);
         context.set_max_bit_rate(usize::try_from(recipe.maxrate).unwrap_or(0));
         let encoder = context
-            .open_as_with(codec, options(encode))
+            .open_as_with(codec, options(encode, start))
             .map_err(|e| from_av("opening the H.264 encoder", e))?;
         Ok(Self { encoder })
     }
@@ -138,7 +158,7 @@ fn encoded(packet: &ffmpeg::Packet) -> Result<EncodedPicture> {
     })
 }
 
-fn options(encode: &VideoEncode) -> ffmpeg::Dictionary<'static> {
+fn options(encode: &VideoEncode, start: Start) -> ffmpeg::Dictionary<'static> {
     let recipe = &encode.recipe;
     let references = references(recipe.preset, recipe.level, encode.width, encode.height);
     let mut options = ffmpeg::Dictionary::new();
@@ -149,9 +169,12 @@ fn options(encode: &VideoEncode) -> ffmpeg::Dictionary<'static> {
     options.set("a53cc", "0");
     // `stitchable` keeps x264 from tuning headers to the content, `force-cfr` from timing by the
     // frames' stamps; keyint, scenecut: pictures are intra only where asked.
-    let settings = format!(
+    let mut settings = format!(
         "keyint=infinite:min-keyint=1:scenecut=0:open-gop=0:stitchable=1:force-cfr=1:ref={references}"
     );
+    if let Some(percent) = start.fullness_percent {
+        settings.push_str(&format!(":vbv-init=0.{:02}", percent.clamp(1, 99)));
+    }
     options.set("x264-params", &settings);
     options
 }

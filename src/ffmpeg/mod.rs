@@ -7,15 +7,18 @@
 mod aac;
 mod audio;
 mod bytes_of;
+mod configure;
 mod decode;
 mod deinterlace;
 mod h264;
 mod heartbeat;
 mod index;
+mod jpeg;
 mod language;
 mod locate;
 mod order;
 mod picture;
+mod poster;
 mod selection;
 mod sys;
 mod times;
@@ -44,6 +47,7 @@ pub fn run(task: Task, files: &TaskFiles, output: &dyn TaskOutput) -> Result<Tas
         }
         Task::Video(task) => video::run(&task, files, output).map(TaskResult::Summary),
         Task::Audio(task) => audio::run(&task, files, output).map(TaskResult::Summary),
+        Task::Configure(task) => configure::run(&task, files, output).map(TaskResult::Configured),
     }
 }
 

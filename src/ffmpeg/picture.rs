@@ -263,6 +263,15 @@ impl Graph {
         }
     }
 
+    /// What becomes of one picture.
+    pub(super) fn one(&mut self, picture: &ffmpeg::Frame) -> Result<ffmpeg::Frame> {
+        let mut input = sys::share(picture)?;
+        input.set_pts(Some(0));
+        let mut result = sys::empty_frame();
+        self.run(&input, &mut result)?;
+        Ok(result)
+    }
+
     fn run(&mut self, input: &ffmpeg::Frame, result: &mut ffmpeg::Frame) -> Result<()> {
         self.push(input)?;
         *result = self

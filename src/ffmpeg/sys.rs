@@ -242,6 +242,12 @@ pub(super) fn set_intra(frame: &mut ffmpeg::Frame, intra: bool) {
     unsafe { (*frame.as_mut_ptr()).pict_type = kind };
 }
 
+/// The quantiser that an encoder of constant quality shall use for the picture.
+pub(super) fn set_quantiser(frame: &mut ffmpeg::Frame, quantiser: i32) {
+    // SAFETY: a live frame that the caller alone holds.
+    unsafe { (*frame.as_mut_ptr()).quality = quantiser * ffi::FF_QP2LAMBDA as c_int };
+}
+
 /// Whether the decoder marked the picture as damaged.
 pub(super) fn is_damaged(frame: &ffmpeg::Frame) -> bool {
     frame.is_corrupt() || frame.has_decode_errors()
@@ -311,6 +317,16 @@ pub(super) fn set_picture_size(
 pub(super) fn set_max_pixels(context: &mut ffmpeg::codec::Context, pixels: i64) {
     // SAFETY: a live context that isn't open yet.
     unsafe { (*context.as_mut_ptr()).max_pixels = pixels };
+}
+
+/// Makes an open decoder leave out the pictures that no other one needs.
+pub(super) fn set_skip_unreferenced(context: &mut ffmpeg::codec::Context, skip: bool) {
+    let discard = match skip {
+        true => ffi::AVDiscard::AVDISCARD_NONREF,
+        false => ffi::AVDiscard::AVDISCARD_DEFAULT,
+    };
+    // SAFETY: a live context; a decoder reads the field when it takes the next packet.
+    unsafe { (*context.as_mut_ptr()).skip_frame = discard };
 }
 
 /// What an audio decoder has to be told that the bitstream may not say.

@@ -9,17 +9,24 @@ use std::thread;
 
 use ffmpeg_next as ffmpeg;
 
-use super::decode::{Decoder, Kind, reorder_depth};
+use super::decode::{Decoder, Kind, can_skip_unreferenced, reorder_depth};
 use super::deinterlace::Deinterlacer;
-use super::h264::{EncodedPicture, H264Encoder};
+use super::h264::{EncodedPicture, H264Encoder, Start};
 use super::heartbeat::Heartbeat;
 use super::picture::PictureFilter;
 use super::selection::{Chosen, Selection};
 use crate::error::{Error, Result};
-use crate::media::{EncodedSample, TaskFiles, TaskOutput, TaskSummary, VideoEncode, VideoTask};
+use crate::media::{
+    EncodedSample, Joining, TaskFiles, TaskOutput, TaskSummary, VideoEncode, VideoTask,
+};
 
 /// Pictures that wait for a rung, at most.
 const QUEUE: usize = 6;
+
+/// Most threads that one decoder or encoder gets.
+const MAX_THREADS: u32 = 8;
+/// How full a segment made alone takes the decoder's buffer to be when it starts.
+const ALONE_FULLNESS_PERCENT: u32 = 50;
 
 /// Does a video task.
 pub(super) fn run(
@@ -64,6 +71,28 @@ pub(super) fn run(
             decoded,
         })
     })
+}
+
+/// Seamless tasks share the machine with others of their kind, and one thread costs least.
+fn decoder_threads(task: &VideoTask) -> usize {
+    match task.joining {
+        Joining::Seamless => 1,
+        Joining::Alone { threads } => usize::try_from(threads.clamp(1, MAX_THREADS)).unwrap_or(1),
+    }
+}
+
+/// How a rung's encoder starts.
+fn start(task: &VideoTask, encode: &VideoEncode) -> Start {
+    match task.joining {
+        Joining::Seamless => Start::of(encode),
+        Joining::Alone { threads } => Start {
+            threads: match task.renditions.len() {
+                1 => threads.clamp(1, MAX_THREADS),
+                _ => encode.recipe.threads,
+            },
+            fullness_percent: Some(ALONE_FULLNESS_PERCENT),
+        },
+    }
 }
 
 const STOPPED: &str = "an encoder stopped taking pictures";
@@ -130,13 +159,17 @@ fn decode(
         size: (task.picture.width, task.picture.height),
         reorder_depth: reorder_depth(&task.samples),
     };
-    let mut decoder = Decoder::open(&task.codec, &task.config, task.timescale, kind, 1)?;
+    let threads = decoder_threads(task);
+    let mut decoder = Decoder::open(&task.codec, &task.config, task.timescale, kind, threads)?;
+    let first_time = task.frames.first().map_or(0, |frame| frame.source_time);
+    let may_skip = task.joining != Joining::Seamless && can_skip_unreferenced(&task.codec);
     let mut stage = Stage {
         deinterlacer: Deinterlacer::default(),
         selection: Selection::new(&task.frames),
         queues,
     };
     for sample in &task.samples {
+        decoder.skip_unreferenced(may_skip && sample.time < first_time);
         decoder.push(files, sample, &mut |frame| stage.push(frame))?;
         heartbeat.beat()?;
         if stage.selection.is_done() {
@@ -223,7 +256,7 @@ impl<'a> Rung<'a> {
             task,
             number,
             filter: PictureFilter::new(encode.width, encode.height, &task.picture),
-            encoder: H264Encoder::open(encode, task.frame_rate)?,
+            encoder: H264Encoder::open(encode, task.frame_rate, start(task, encode))?,
             output,
             heartbeat,
             filtered: None,

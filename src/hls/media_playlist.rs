@@ -88,6 +88,7 @@ mod tests {
             timescale: Timescale::new(timescale).expect("non-zero"),
             init_bytes: 700,
             segments: durations.iter().map(segment).collect(),
+            expected: None,
         }
     }
 

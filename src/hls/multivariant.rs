@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::attributes::AttributeList;
 use super::media_playlist::{VERSION, target_duration};
 use super::{check, tag};
-use crate::bandwidth::{average_bps, peak_bps};
+use crate::bandwidth::{track_average_bps, track_peak_bps};
 use crate::error::{Error, Result};
 use crate::layout::HLS_NAME;
 use crate::media::{AudioTrack, Colour, Presentation, TrackCommon, VideoTrack};
@@ -47,7 +47,7 @@ pub fn multivariant(presentation: &Presentation, base: &str) -> Result<String> {
 /// The first is the one nearest to [`FIRST_VARIANT_BPS`], the others follow from the best down.
 fn order(variants: &mut [Variant]) {
     variants.sort_by_key(|variant| Reverse((variant.rates.peak, variant.rates.average)));
-    let distance = |variant: &Variant| variant.rates.average.abs_diff(FIRST_VARIANT_BPS);
+    let distance = |variant: &Variant| variant.rates.to_start_with().abs_diff(FIRST_VARIANT_BPS);
     let first = (0..variants.len()).min_by_key(|&i| variants.get(i).map(distance));
     if let Some(until_first) = first.and_then(|first| variants.get_mut(..=first)) {
         until_first.rotate_right(1);
@@ -59,6 +59,19 @@ fn order(variants: &mut [Variant]) {
 struct Rates {
     average: u64,
     peak: u64,
+    /// Forecast rather than measured.
+    expected: bool,
+}
+
+impl Rates {
+    /// What a player that starts with it is taken to load: the average. A forecast may be far too
+    /// low for hard content, so it is moved half the way to what the encoder can give at most.
+    fn to_start_with(self) -> u64 {
+        match self.expected {
+            true => self.average.midpoint(self.peak),
+            false => self.average,
+        }
+    }
 }
 
 /// Renditions to choose one from: every language in one codec, channel count and bitrate.
@@ -144,8 +157,9 @@ impl Writer<'_> {
 
     fn rates(&self, track: &TrackCommon) -> Rates {
         Rates {
-            average: average_bps(&track.segments, track.timescale),
-            peak: peak_bps(&track.segments, track.timescale, self.target_seconds),
+            average: track_average_bps(track),
+            peak: track_peak_bps(track, self.target_seconds),
+            expected: track.expected.is_some(),
         }
     }
 
@@ -155,6 +169,7 @@ impl Writer<'_> {
         all.fold(Rates::default(), |most, rates| Rates {
             average: most.average.max(rates.average),
             peak: most.peak.max(rates.peak),
+            expected: most.expected || rates.expected,
         })
     }
 
@@ -167,6 +182,7 @@ impl Writer<'_> {
         let rates = Rates {
             average: own.average.saturating_add(sound.average),
             peak: own.peak.saturating_add(sound.peak),
+            expected: own.expected || sound.expected,
         };
         let mut codecs = vec![track.common.codecs.as_str()];
         codecs.extend(group.iter().flat_map(|group| group.codecs()));
@@ -344,7 +360,7 @@ mod tests {
     fn bandwidth_is_the_sum_of_video_peak_and_the_groups_largest_peak() {
         let presentation = example::presentation();
         let playlist = written(&presentation);
-        let peak = |track: &TrackCommon| peak_bps(&track.segments, track.timescale, 4);
+        let peak = |track: &TrackCommon| track_peak_bps(track, 4);
         let expected = peak(&presentation.video[0].common) + peak(&presentation.audio[2].common);
         assert_eq!(playlist.variants[1].bandwidth_bps(), Some(expected));
     }

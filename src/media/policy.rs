@@ -76,6 +76,9 @@ pub struct Policy {
     pub gop_seconds: u32,
     /// About how much of the title one encoding task covers, in seconds.
     pub chunk_seconds: u32,
+    /// Begin with segments of about 2, 2 and 4 seconds, so that playing can begin after little has
+    /// been made.
+    pub quick_start: bool,
     /// Whether to repackage instead of encode.
     pub passthrough: Passthrough,
     /// x264 effort.
@@ -95,6 +98,7 @@ impl Default for Policy {
             segment_seconds: 6,
             gop_seconds: 2,
             chunk_seconds: 36,
+            quick_start: false,
             passthrough: Passthrough::Auto,
             preset: Preset::Veryfast,
             crf: 23,

@@ -44,6 +44,19 @@ pub struct TrackCommon {
     pub init_bytes: u64,
     /// The segments in order, without gaps, the first starting at decode time 0.
     pub segments: Vec<SegmentInfo>,
+    /// Bits a second to announce as long as the segments' sizes aren't known; with it the sizes
+    /// aren't looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<ExpectedRates>,
+}
+
+/// What a track will need, in bits a second, before it has been measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpectedRates {
+    /// The most that any stretch of half to one and a half target durations can need.
+    pub peak_bps: u64,
+    /// The forecast mean, never above the peak.
+    pub average_bps: u64,
 }
 
 /// One segment as manifests need it.
@@ -293,6 +306,7 @@ pub(crate) mod example {
             timescale: timescale(ticks_per_second),
             init_bytes: 700,
             segments: durations.iter().enumerate().map(segment).collect(),
+            expected: None,
         }
     }
 }

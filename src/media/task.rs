@@ -17,6 +17,8 @@ pub enum Task {
     Video(VideoTask),
     /// Decode a stretch of sound, encode it.
     Audio(AudioTask),
+    /// Say what encoders will say of themselves, and make a poster.
+    Configure(ConfigureTask),
 }
 
 /// Index the source given as descriptor with libavformat.
@@ -74,8 +76,27 @@ pub struct VideoTask {
     pub frame_rate: FrameRate,
     /// What happens to the picture before scaling.
     pub picture: PicturePlan,
+    /// How the kept frames meet their neighbours.
+    pub joining: Joining,
     /// What to encode.
     pub renditions: Vec<VideoEncode>,
+}
+
+/// How a stretch of video meets what is encoded before and after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Joining {
+    /// As if all had been encoded in one piece: the recipe's head and tail are encoded too, and
+    /// thrown away. Equal tasks give equal bytes, on any machine.
+    #[default]
+    Seamless,
+    /// By itself, as soon as it can be had on this many cores: without a head, and with a decoder
+    /// buffer that counts on little from before. The bytes depend on the number; the parameter
+    /// sets don't.
+    Alone {
+        /// Cores to use.
+        threads: u32,
+    },
 }
 
 /// One rung in a [`VideoTask`].
@@ -130,6 +151,68 @@ pub struct AudioTask {
 pub struct AudioEncode {
     /// Bits a second.
     pub bitrate: u32,
+}
+
+/// Open encoders without encoding, for the decoder configurations that tasks with the same recipes
+/// will report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConfigureTask {
+    /// Output frame rate of the video.
+    pub frame_rate: FrameRate,
+    /// The video encoders.
+    pub video: Vec<VideoEncode>,
+    /// The audio encoders.
+    pub audio: Vec<AudioSetting>,
+    /// The picture to make a poster of, if one is wanted.
+    pub poster: Option<PosterTask>,
+}
+
+/// An AAC-LC encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioSetting {
+    /// Bits a second.
+    pub bitrate: u32,
+    /// Samples a second.
+    pub sample_rate: u32,
+    /// Channels.
+    pub channels: u16,
+}
+
+/// Make a JPEG of the first picture at or after a time that isn't nearly black; of the brightest,
+/// where all are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PosterTask {
+    /// Decoder.
+    pub codec: Codec,
+    /// Decoder configuration.
+    pub config: Vec<u8>,
+    /// Timescale of the sample times.
+    pub timescale: Timescale,
+    /// Samples in decode order, starting with a sync sample.
+    pub samples: Vec<TaskSample>,
+    /// Earliest presentation time to show.
+    pub from: i64,
+    /// What happens to the picture before scaling.
+    pub picture: PicturePlan,
+    /// Width of the poster.
+    pub width: u32,
+    /// Height of the poster.
+    pub height: u32,
+}
+
+/// What a [`ConfigureTask`] gives.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Configured {
+    /// The `avcC` of each video encoder.
+    pub video: Vec<Vec<u8>>,
+    /// The AudioSpecificConfig of each audio encoder.
+    pub audio: Vec<Vec<u8>>,
+    /// The poster, a JPEG; `None` where none was asked for or no picture could be decoded. Travels
+    /// apart from the rest: see [`TaskOutput::poster`].
+    #[serde(skip)]
+    pub poster: Option<bytes::Bytes>,
+    /// What was damaged on the way to the poster.
+    pub damage: Vec<Damage>,
 }
 
 /// An encoded sample as a child hands it over.
@@ -189,6 +272,12 @@ pub trait TaskOutput: Sync {
     /// When nobody listens any more.
     fn spool(&self, bytes: &[u8]) -> crate::error::Result<()>;
 
+    /// Takes the poster (configure tasks only).
+    ///
+    /// # Errors
+    /// When nobody listens any more.
+    fn poster(&self, jpeg: bytes::Bytes) -> crate::error::Result<()>;
+
     /// Says that work goes on: `done` pictures, frames or packets so far. To be called at least
     /// every few seconds.
     ///
@@ -204,4 +293,6 @@ pub enum TaskResult {
     Index(Box<super::SourceIndex>),
     /// Of a video or audio task.
     Summary(TaskSummary),
+    /// Of a configure task. Its poster has gone to the [`TaskOutput`].
+    Configured(Configured),
 }

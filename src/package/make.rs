@@ -15,7 +15,7 @@ use crate::cmaf::init_segment::{AudioInit, TrackInit, TrackInitKind, VideoInit, 
 use crate::codec::avc::AvcConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
-    AudioMethod, AudioRendition, ChunkSpan, Colour, EncodedSample, Job, PixelAspect,
+    AudioMethod, AudioRendition, ChunkSpan, Colour, EncodedSample, Job, Joining, PixelAspect,
     REORDER_FRAMES, SourceTrack, TaskSummary, TrackKind, VideoPlan, VideoRendition,
 };
 use crate::plan::{CopiedSample, CopiedSegment, Lowering};
@@ -165,7 +165,9 @@ impl Maker<'_> {
 
     fn encode_video(&self, renditions: &[usize], run: ChunkSpan) -> Result<()> {
         let video = self.video()?;
-        let task = self.lowering.video_task(run, renditions)?;
+        let task = self
+            .lowering
+            .video_task(run, renditions, Joining::Seamless)?;
         let specs: Vec<&VideoRendition> = renditions
             .iter()
             .map(|rendition| &video.renditions[*rendition])

@@ -192,6 +192,7 @@ fn common(
         timescale,
         init_bytes: init.len() as u64,
         segments,
+        expected: None,
     })
 }
 

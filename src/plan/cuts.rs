@@ -4,7 +4,7 @@
 //! H04 and H05 no segment that rounds to more than the target duration. Audio is cut on the
 //! encoded frame nearest to the video's cut, counted from the start each time.
 
-use crate::media::{AudioSpan, ChunkSpan, VideoSpan};
+use crate::media::{AudioSpan, ChunkSpan, Policy, VideoSpan};
 use crate::time::{NonZeroU64, Rounding, Ticks, Timescale, scale};
 
 /// A frame at which a segment may begin.
@@ -25,18 +25,35 @@ pub(crate) struct SegmentRule {
     pub(crate) limit: i64,
     /// A last segment shorter than this is evened out with the one before.
     pub(crate) shortest: i64,
+    /// What the first segments come near to instead.
+    pub(crate) openings: [i64; OPENINGS],
 }
 
+/// How many segments at the start may have lengths of their own.
+pub(crate) const OPENINGS: usize = 3;
+/// Lengths of the first segments where playing shall begin soon, in seconds.
+const QUICK_SECONDS: [i64; OPENINGS] = [2, 2, 4];
+
 impl SegmentRule {
-    /// Segments of `nominal` ticks that round to `segment_seconds` at most.
-    pub(crate) fn new(nominal: i64, segment_seconds: u32, timescale: Timescale) -> Self {
+    /// Segments of `nominal` ticks that round to the policy's `segment_seconds` at most.
+    pub(crate) fn new(nominal: i64, policy: &Policy, timescale: Timescale) -> Self {
         let second = i64::from(timescale.get());
-        let limit = i64::from(segment_seconds) * second + (second + 1) / 2;
+        let limit = i64::from(policy.segment_seconds) * second + (second + 1) / 2;
+        let opening = |seconds: i64| match policy.quick_start {
+            true => nominal.min(seconds * second),
+            false => nominal,
+        };
         Self {
             nominal,
             limit,
             shortest: second,
+            openings: QUICK_SECONDS.map(opening),
         }
+    }
+
+    /// What segment `number`, from 0, comes near to.
+    fn nominal_of(&self, number: usize) -> i64 {
+        self.openings.get(number).copied().unwrap_or(self.nominal)
     }
 }
 
@@ -45,8 +62,9 @@ pub(crate) fn segments(points: &[CutPoint], end: CutPoint, rule: SegmentRule) ->
     let mut starts: Vec<usize> = Vec::new();
     let mut next = (!points.is_empty()).then_some(0);
     while let Some(start) = next {
+        let nominal = rule.nominal_of(starts.len());
         starts.push(start);
-        next = following(points, start, end, rule);
+        next = following(points, start, end, SegmentRule { nominal, ..rule });
     }
     even_out_the_end(&mut starts, points, end, rule);
     let ends = starts.iter().skip(1).map(|at| points[*at]).chain([end]);
@@ -106,12 +124,18 @@ fn even_out_the_end(
 }
 
 /// Runs of segments of about `target` ticks, given each segment's length. A last run of under
-/// half of that joins the one before.
-pub(crate) fn chunks(lengths: impl Iterator<Item = i64>, target: i64) -> Vec<ChunkSpan> {
+/// half of that joins the one before. Where the policy asks for a quick start, the first run is
+/// the short segments and one more.
+pub(crate) fn chunks(
+    lengths: impl Iterator<Item = i64>,
+    target: i64,
+    policy: &Policy,
+) -> Vec<ChunkSpan> {
+    let first_ends = |segment: u32| policy.quick_start && segment as usize == OPENINGS + 1;
     let mut runs: Vec<(ChunkSpan, i64)> = Vec::new();
     for (segment, length) in (0_u32..).zip(lengths) {
         match runs.last_mut() {
-            Some((run, total)) if *total + length / 2 < target => {
+            Some((run, total)) if *total + length / 2 < target && !first_ends(segment) => {
                 run.segments += 1;
                 *total += length;
             }
@@ -197,7 +221,7 @@ mod tests {
 
     fn lengths(frames: u32) -> Vec<u32> {
         let (points, end) = every(50, 40, frames);
-        let rule = SegmentRule::new(6000, 6, Timescale::MILLIS);
+        let rule = SegmentRule::new(6000, &Policy::default(), Timescale::MILLIS);
         segments(&points, end, rule)
             .iter()
             .map(|span| span.frames)
@@ -216,7 +240,7 @@ mod tests {
     #[test]
     fn a_short_rest_joins_its_neighbour_where_it_cannot_be_split() {
         let (points, end) = every(150, 40, 160);
-        let rule = SegmentRule::new(6000, 6, Timescale::MILLIS);
+        let rule = SegmentRule::new(6000, &Policy::default(), Timescale::MILLIS);
         let spans = segments(&points, end, rule);
         assert_eq!(
             spans.iter().map(|span| span.frames).collect::<Vec<_>>(),
@@ -225,9 +249,47 @@ mod tests {
     }
 
     #[test]
+    fn a_quick_start_begins_with_short_segments_and_a_short_chunk() {
+        let policy = Policy {
+            quick_start: true,
+            ..Policy::default()
+        };
+        let rule = SegmentRule::new(6000, &policy, Timescale::MILLIS);
+        let lengths = |frames: u32| -> Vec<u32> {
+            let (points, end) = every(50, 40, frames);
+            let spans = segments(&points, end, rule);
+            spans.iter().map(|span| span.frames).collect()
+        };
+        assert_eq!(lengths(700), [50, 50, 100, 150, 150, 150, 50]);
+        assert_eq!(lengths(125), [50, 50, 25]);
+        assert_eq!(lengths(110), [50, 60]);
+        assert_eq!(lengths(20), [20]);
+        let chunks = |lengths: &[i64]| -> Vec<u32> {
+            let chunks = chunks(lengths.iter().copied(), 36, &policy);
+            chunks.iter().map(|chunk| chunk.segments).collect()
+        };
+        assert_eq!(chunks(&[2, 2, 4, 6, 6, 6, 6, 6, 6, 6]), [4, 6]);
+        assert_eq!(chunks(&[2, 2, 4, 6, 6]), [5]);
+        assert_eq!(chunks(&[2, 2]), [2]);
+    }
+
+    #[test]
+    fn a_quick_start_takes_the_points_that_there_are() {
+        let policy = Policy {
+            quick_start: true,
+            ..Policy::default()
+        };
+        let rule = SegmentRule::new(6000, &policy, Timescale::MILLIS);
+        let (points, end) = every(75, 40, 700);
+        let spans = segments(&points, end, rule);
+        let frames: Vec<u32> = spans.iter().map(|span| span.frames).collect();
+        assert_eq!(frames, [75, 75, 75, 150, 150, 150, 25]);
+    }
+
+    #[test]
     fn chunks_are_about_the_asked_length() {
         let count = |lengths: &[i64]| {
-            chunks(lengths.iter().copied(), 36)
+            chunks(lengths.iter().copied(), 36, &Policy::default())
                 .iter()
                 .map(|c| c.segments)
                 .collect::<Vec<_>>()
@@ -241,7 +303,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn segments_cover_everything_and_stay_short(gaps in prop::collection::vec(10_u32..60, 0..200), rest in 1_u32..80) {
+        fn segments_cover_everything_and_stay_short(gaps in prop::collection::vec(10_u32..60, 0..200), rest in 1_u32..80, quick_start in any::<bool>()) {
             let mut points = vec![CutPoint { frame: 0, time: 0 }];
             let mut frame = 0;
             for gap in &gaps {
@@ -250,7 +312,8 @@ mod tests {
             }
             frame += rest;
             let end = CutPoint { frame, time: i64::from(frame) * 40 };
-            let rule = SegmentRule::new(6000, 6, Timescale::MILLIS);
+            let policy = Policy { quick_start, ..Policy::default() };
+            let rule = SegmentRule::new(6000, &policy, Timescale::MILLIS);
             let spans = segments(&points, end, rule);
             let mut next = CutPoint { frame: 0, time: 0 };
             for span in &spans {
@@ -263,10 +326,10 @@ mod tests {
         }
 
         #[test]
-        fn chunks_cover_all_segments(lengths in prop::collection::vec(1_i64..20, 0..100), target in 1_i64..60) {
+        fn chunks_cover_all_segments(lengths in prop::collection::vec(1_i64..20, 0..100), target in 1_i64..60, quick_start in any::<bool>()) {
             let count = u32::try_from(lengths.len()).expect("small");
             let mut next = 0;
-            for chunk in chunks(lengths.into_iter(), target) {
+            for chunk in chunks(lengths.into_iter(), target, &Policy { quick_start, ..Policy::default() }) {
                 prop_assert_eq!(chunk.first_segment, next);
                 prop_assert!(chunk.segments > 0);
                 next += chunk.segments;

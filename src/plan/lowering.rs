@@ -4,16 +4,17 @@
 //! frame exactly once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::pictures::Pictures;
 use crate::error::{Error, Result};
 use crate::media::{
-    AudioEncode, AudioMethod, AudioRendition, AudioTask, ChunkSpan, Place, Plan, SampleCursor,
-    SampleEntry, SourceIndex, SourceTrack, TaskFrame, TaskSample, TrackKind, VideoEncode,
-    VideoMethod, VideoPlan, VideoRecipe, VideoTask,
+    AudioEncode, AudioMethod, AudioRendition, AudioSetting, AudioTask, ChunkSpan, ConfigureTask,
+    Joining, PicturePlan, Place, Plan, PosterTask, SampleCursor, SampleEntry, SourceIndex,
+    SourceTrack, TaskFrame, TaskSample, TrackKind, VideoEncode, VideoInfo, VideoMethod, VideoPlan,
+    VideoRecipe, VideoTask,
 };
-use crate::time::{Rounding, Timescale, rescale};
+use crate::time::{FrameRate, Rounding, Ticks, Timescale, rescale};
 
 /// Encoded audio frames made before a task's first one: the encoder's state follows the sound
 /// within that.
@@ -23,6 +24,15 @@ const AUDIO_HEAD_FRAMES: u32 = 32;
 const AUDIO_PREROLL_MILLIS: i64 = 500;
 /// Sound decoded beyond what is needed, in milliseconds: resamplers look ahead.
 const AUDIO_TAIL_MILLIS: i64 = 250;
+/// Frames encoded after the last one of a segment made alone, and thrown away: none. The rate
+/// control then can't save for the next segment's first picture, but encoding a lookahead's worth
+/// of pictures more would take a tenth of the time.
+const ALONE_TAIL_FRAMES: u32 = 0;
+/// Longest side of a poster in pixels.
+const POSTER_SIDE: u32 = 1280;
+/// How much is looked at for a poster where it is dark at first: so many samples, so many seconds.
+const POSTER_SAMPLES: usize = 90;
+const POSTER_SECONDS: i64 = 3;
 /// Samples between remembered places in a table.
 const STRIDE: usize = 4096;
 
@@ -61,6 +71,8 @@ pub struct Lowering {
     run_starts: Vec<u32>,
     /// Remembered places of every used track.
     walks: BTreeMap<usize, Walk>,
+    /// Found when it is first asked for: it takes a walk over the whole track.
+    copied_video_delay: OnceLock<u32>,
 }
 
 impl Lowering {
@@ -79,6 +91,7 @@ impl Lowering {
             pictures: None,
             run_starts: Vec::new(),
             walks,
+            copied_video_delay: OnceLock::new(),
         };
         lowering.prepare_video()?;
         Ok(lowering)
@@ -124,15 +137,25 @@ impl Lowering {
 
     /// The task that makes the segments of `span` for the encoded renditions numbered
     /// `renditions`, decoding once.
-    pub fn video_task(&self, span: ChunkSpan, renditions: &[usize]) -> Result<VideoTask> {
+    pub fn video_task(
+        &self,
+        span: ChunkSpan,
+        renditions: &[usize],
+        joining: Joining,
+    ) -> Result<VideoTask> {
         let (video, track, walk) = self.video()?;
         let encodes = video_encodes(video, renditions)?;
         let (first, end) = frame_range(video, span)?;
         let most = |count: fn(&VideoRecipe) -> u32| encodes.iter().map(|e| count(&e.recipe)).max();
-        let head = most(|recipe| recipe.head_frames).unwrap_or(0).min(first);
-        let tail = most(|recipe| recipe.tail_frames)
-            .unwrap_or(0)
-            .min(video.frames.saturating_sub(end));
+        let head = match joining {
+            Joining::Seamless => most(|recipe| recipe.head_frames).unwrap_or(0).min(first),
+            Joining::Alone { .. } => 0,
+        };
+        let tail = match joining {
+            Joining::Seamless => most(|recipe| recipe.tail_frames).unwrap_or(0),
+            Joining::Alone { .. } => ALONE_TAIL_FRAMES,
+        };
+        let tail = tail.min(video.frames.saturating_sub(end));
         let pictures = self
             .pictures
             .as_ref()
@@ -163,6 +186,7 @@ impl Lowering {
             keep: end - first,
             frame_rate: video.frame_rate,
             picture: video.picture.clone(),
+            joining,
             renditions: encodes,
         })
     }
@@ -263,6 +287,79 @@ impl Lowering {
         Ok((main, encodes, source_start))
     }
 
+    /// The task that opens the encoders of all encoded renditions, in the plan's order, and makes a
+    /// poster of what is shown a tenth into the title, but at most ten seconds.
+    pub fn configure_task(&self) -> Result<ConfigureTask> {
+        let video = self.plan.video.as_ref();
+        let encoded = |video: &VideoPlan| -> Vec<usize> {
+            let encodes = |at: &usize| video.renditions[*at].method != VideoMethod::Copy;
+            (0..video.renditions.len()).filter(encodes).collect()
+        };
+        let encoded = video.map(encoded).unwrap_or_default();
+        let audio = self.plan.audio.iter().filter_map(|rendition| {
+            let AudioMethod::Encode { bitrate, .. } = rendition.method else {
+                return None;
+            };
+            Some(AudioSetting {
+                bitrate,
+                sample_rate: rendition.sample_rate,
+                channels: rendition.channels,
+            })
+        });
+        let rate = FrameRate::new(25, 1).expect("25 is a rate");
+        Ok(ConfigureTask {
+            frame_rate: video.map_or(rate, |video| video.frame_rate),
+            video: match video {
+                Some(video) if !encoded.is_empty() => video_encodes(video, &encoded)?,
+                _ => Vec::new(),
+            },
+            audio: audio.collect(),
+            poster: match video {
+                Some(_) => Some(self.poster()?),
+                None => None,
+            },
+        })
+    }
+
+    fn poster(&self) -> Result<PosterTask> {
+        let (video, track, walk) = self.video()?;
+        let rate = video.frame_rate;
+        let ten_seconds = rate.frames_in(Ticks::new(10_000, Timescale::MILLIS), Rounding::Floor);
+        let frame = (video.frames / 10).min(u32::try_from(ten_seconds).unwrap_or(u32::MAX));
+        let number_of = |frame: u32| -> Result<u32> {
+            let rank = self.picture_of(video, frame)?;
+            let number = self.pictures.as_ref().map(|pictures| pictures.number(rank));
+            // What is repackaged goes by its place in decode order.
+            Ok(number.flatten().unwrap_or(rank))
+        };
+        let entry = |number: u32| {
+            let entry = walk.from(track, number).next();
+            entry.ok_or_else(|| foreign("a sample"))
+        };
+        let shown = |entry: &SampleEntry| track.movie_time(entry.presentation_time());
+        // The picture that decoding starts at is had at once; others would have to wait for it.
+        let sync = track
+            .samples
+            .sync_at_or_before(number_of(frame)?)
+            .unwrap_or(0);
+        let from = shown(&entry(sync)?).max(shown(&entry(number_of(0)?)?));
+        let seconds = i64::from(track.timescale.get()) * POSTER_SECONDS;
+        let samples = walk.from(track, sync).take(POSTER_SAMPLES);
+        let samples = samples.map(|entry| task_sample(track, &entry));
+        let near = |sample: &TaskSample| sample.time < from.saturating_add(seconds);
+        let (width, height) = poster_size(&video.picture);
+        Ok(PosterTask {
+            codec: track.codec.clone(),
+            config: track.config.clone(),
+            timescale: track.timescale,
+            samples: samples.take_while(near).collect(),
+            from,
+            picture: video.picture.clone(),
+            width,
+            height,
+        })
+    }
+
     /// The samples of segment number `segment` (from 0) of the repackaged video rendition.
     pub fn copied_video(&self, segment: u32) -> Result<CopiedSegment> {
         let (video, track, walk) = self.video()?;
@@ -289,20 +386,39 @@ impl Lowering {
     }
 
     /// Ticks by which the repackaged video rendition's pictures are decoded before they are shown,
-    /// at most.
+    /// at most. The first call walks the track; the others are told.
     pub fn copied_video_delay(&self) -> Result<u32> {
-        let (video, _, _) = self.video()?;
-        let mut delay = 0;
-        for segment in 0..u32::try_from(video.segments.len()).unwrap_or(u32::MAX) {
-            let earliest = self
-                .copied_video(segment)?
-                .samples
-                .iter()
-                .map(|s| s.composition_offset)
-                .min();
-            delay = delay.max(earliest.unwrap_or(0).min(0).unsigned_abs());
+        if let Some(delay) = self.copied_video_delay.get() {
+            return Ok(*delay);
         }
-        Ok(delay)
+        let delay = self.find_copied_video_delay()?;
+        Ok(*self.copied_video_delay.get_or_init(|| delay))
+    }
+
+    fn find_copied_video_delay(&self) -> Result<u32> {
+        let (video, track, walk) = self.video()?;
+        let first = self.picture_of(video, 0)?;
+        let Some(frame) = video.frame_duration else {
+            let origin = self.first_entry(video, track, walk)?;
+            let shown = walk.from(track, first).take(video.frames as usize);
+            let offsets = shown.map(|entry| entry.composition_offset);
+            let early = i64::from(origin.composition_offset)
+                - i64::from(offsets.min().unwrap_or(origin.composition_offset));
+            return Ok(u32::try_from(early.max(0)).unwrap_or(0));
+        };
+        // No picture crosses a segment's border, so a rank within a segment is the rank within the
+        // track less the segment's start, and so is a place in decode order.
+        let sorted;
+        let pictures = match &self.pictures {
+            Some(pictures) => pictures,
+            None => {
+                sorted = Pictures::of(track);
+                &sorted
+            }
+        };
+        let ranks = first..first.saturating_add(video.frames);
+        let late = ranks.filter_map(|rank| pictures.number(rank)?.checked_sub(rank));
+        Ok(late.max().unwrap_or(0).saturating_mul(frame))
     }
 
     fn first_entry(
@@ -377,6 +493,25 @@ fn foreign(what: &str) -> Error {
     Error::internal(format!(
         "the plan has no {what} of that kind in this source"
     ))
+}
+
+/// Upright, square pixels, even, no side longer than [`POSTER_SIDE`].
+fn poster_size(picture: &PicturePlan) -> (u32, u32) {
+    let info = VideoInfo {
+        width: picture.width,
+        height: picture.height,
+        pixel_aspect: picture.pixel_aspect,
+        orientation: picture.orientation,
+        colour: picture.colour,
+    };
+    let (width, height) = info.upright_size();
+    let longest = u64::from(width.max(height).max(1));
+    let scaled = |side: u32| {
+        let most = longest.min(u64::from(POSTER_SIDE));
+        let half = (u64::from(side) * most + longest - 1) / (2 * longest);
+        u32::try_from(half * 2).unwrap_or(POSTER_SIDE).max(2)
+    };
+    (scaled(width), scaled(height))
 }
 
 /// The recipes of those renditions.

@@ -10,6 +10,7 @@
 mod candidate;
 mod cuts;
 mod describe;
+mod expected;
 #[cfg(test)]
 mod fixture;
 mod frames;
@@ -30,6 +31,7 @@ mod video;
 
 pub use candidate::candidate_for_copy;
 pub use describe::describe;
+pub use expected::{Expected, expected};
 pub use limits::{MAX_DURATION_SECONDS, MAX_PICTURE_SIDE, MAX_PICTURES};
 pub use lowering::{CopiedSample, CopiedSegment, Lowering};
 pub use predict::{Prediction, RenditionPrediction, predict};
@@ -101,6 +103,12 @@ pub fn plan(
         notes.waive(
             "H30",
             "one bit rate of sound is all that the policy or the source gives",
+        );
+    }
+    if policy.quick_start {
+        notes.waive(
+            "H06",
+            "quick start: the first segments are short, so that playing can begin soon",
         );
     }
     if policy.passthrough == Passthrough::Only && video.is_none() && audio.is_empty() {

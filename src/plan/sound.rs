@@ -187,7 +187,7 @@ fn whole_second_cuts(length: i64, rate: Timescale, policy: &Policy) -> Vec<Ticks
         time: length,
     };
     let nominal = i64::from(policy.segment_seconds) * second;
-    let rule = SegmentRule::new(nominal, policy.segment_seconds, rate);
+    let rule = SegmentRule::new(nominal, policy, rate);
     let spans = cuts::segments(&points, end, rule);
     let starts = spans.iter().map(|span| Ticks::new(span.start, rate));
     starts.collect()
@@ -480,7 +480,7 @@ impl Maker<'_> {
             priming: frames.priming,
             samples,
             frame_length: AAC_FRAME,
-            chunks: cuts::chunks(lengths, target),
+            chunks: cuts::chunks(lengths, target, self.policy),
             segments,
             method,
         }

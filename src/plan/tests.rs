@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::fixture::{self, Gop, Shape};
 use super::*;
 use crate::media::{
-    AudioMethod, AudioRendition, ChunkSpan, Codec, Edit, Orientation, PixelAspect, SourceTrack,
-    TrackKind, VideoMethod, VideoPlan,
+    AudioMethod, AudioRendition, ChunkSpan, Codec, Edit, Joining, Orientation, PixelAspect,
+    SourceTrack, TrackKind, VideoMethod, VideoPlan,
 };
 use crate::time::Timescale;
 
@@ -619,7 +619,7 @@ proptest! {
         let pictures = pictures::Pictures::of(&track);
         let mut kept = Vec::new();
         for span in split(video.segments.len(), &cuts) {
-            let task = lowering.video_task(span, &encoded(video)).expect("a task");
+            let task = lowering.video_task(span, &encoded(video), Joining::Seamless).expect("a task");
             let (head, keep) = (task.head as usize, task.keep as usize);
             prop_assert!(task.frames[0].idr && task.frames[head].idr);
             prop_assert_eq!(task.head, video.segments[span.first_segment as usize].first_frame.min(video.gop_frames));
@@ -708,7 +708,7 @@ proptest! {
             if let Some(video) = &plan.video && video.frames < 5000 {
                 let encoded = encoded(video);
                 if !encoded.is_empty() {
-                    lowering.video_task(whole(video.segments.len()), &encoded).expect("a task");
+                    lowering.video_task(whole(video.segments.len()), &encoded, Joining::Seamless).expect("a task");
                 }
             }
             for (at, audio) in plan.audio.iter().enumerate() {

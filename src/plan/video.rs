@@ -193,14 +193,19 @@ impl Source<'_> {
         let (timescale, frame) = self.timescale(grid.cadence.output, true);
         let spans = copied_spans(&starts, grid.frames(), timescale, frame, policy);
         let nominal = i64::from(policy.segment_seconds) * i64::from(timescale.get());
-        let limit = SegmentRule::new(nominal, policy.segment_seconds, timescale).limit;
+        let limit = SegmentRule::new(nominal, policy, timescale).limit;
         let inner = spans.len().saturating_sub(1);
+        let short = match policy.quick_start {
+            true => cuts::OPENINGS,
+            false => 0,
+        };
         if spans.iter().any(|span| span.duration >= limit) {
             return Err("its IDR pictures allow no segments of the asked length".to_owned());
         }
         if spans
             .iter()
             .take(inner)
+            .skip(short)
             .any(|span| span.duration * 2 < nominal)
         {
             return Err("its IDR pictures allow only short segments".to_owned());
@@ -287,7 +292,11 @@ impl Source<'_> {
             frames: 0,
             frame_map: FrameMap::default(),
             gop_frames: 1,
-            chunks: cuts::chunks(segments.iter().map(|span| span.duration), target),
+            chunks: cuts::chunks(
+                segments.iter().map(|span| span.duration),
+                target,
+                self.policy,
+            ),
             segments,
             picture: PicturePlan {
                 width: self.info.width,
@@ -432,7 +441,7 @@ impl Source<'_> {
             .saturating_sub(zero);
         let timescale = self.track.timescale;
         let nominal = i64::from(self.policy.segment_seconds) * i64::from(timescale.get());
-        let rule = SegmentRule::new(nominal, self.policy.segment_seconds, timescale);
+        let rule = SegmentRule::new(nominal, self.policy, timescale);
         let segments = cuts::segments(
             &points,
             CutPoint {
@@ -489,7 +498,7 @@ impl Source<'_> {
             );
         }
         let nominal = i64::from(self.policy.segment_seconds) * i64::from(plan.timescale.get());
-        let limit = SegmentRule::new(nominal, self.policy.segment_seconds, plan.timescale).limit;
+        let limit = SegmentRule::new(nominal, self.policy, plan.timescale).limit;
         if let Some(longest) = plan.segments.iter().map(|span| span.duration).max()
             && longest >= limit
         {
@@ -570,7 +579,7 @@ fn encoded_spans(
         .collect();
     let gops = (policy.segment_seconds / policy.gop_seconds).max(1);
     let nominal = i64::from(gops) * i64::from(gop_frames) * i64::from(frame);
-    let rule = SegmentRule::new(nominal, policy.segment_seconds, timescale);
+    let rule = SegmentRule::new(nominal, policy, timescale);
     cuts::segments(&points, point(frames), rule)
 }
 
@@ -588,7 +597,7 @@ fn copied_spans(
     };
     let points: Vec<CutPoint> = starts.iter().copied().map(point).collect();
     let nominal = i64::from(policy.segment_seconds) * i64::from(timescale.get());
-    let rule = SegmentRule::new(nominal, policy.segment_seconds, timescale);
+    let rule = SegmentRule::new(nominal, policy, timescale);
     cuts::segments(&points, point(frames), rule)
 }
 

@@ -20,11 +20,12 @@ use crate::media::{EncodedSample, Task, TaskFiles, TaskOutput, TaskResult};
 pub(super) const FILES_BYTE: u8 = b'F';
 
 /// The arguments a child is started with.
-pub(super) fn arguments(options: &Options) -> [String; 3] {
+pub(super) fn arguments(options: &Options) -> [String; 4] {
     [
         options.memory_limit_bytes.to_string(),
         options.cpu_seconds.unwrap_or(0).to_string(),
         u8::from(options.strict).to_string(),
+        options.nice.to_string(),
     ]
 }
 
@@ -39,6 +40,7 @@ pub fn run(
     let reply = match serve(arguments, &output, work) {
         Ok(TaskResult::Summary(summary)) => Reply::Summary(summary),
         Ok(TaskResult::Index(index)) => Reply::Index(*index),
+        Ok(TaskResult::Configured(configured)) => Reply::Configured(configured),
         Err(e) => Reply::Failed {
             kind: e.kind(),
             message: e.to_string(),
@@ -55,6 +57,11 @@ fn serve(
     output: &Output,
     work: impl FnOnce(Task, &TaskFiles, &dyn TaskOutput) -> Result<TaskResult>,
 ) -> Result<TaskResult> {
+    let nice = arguments.get(3).and_then(|text| text.parse::<i32>().ok());
+    if let Some(nice) = nice.filter(|nice| *nice > 0) {
+        // Nothing is wrong with the work where this is refused.
+        let _ = rustix::process::nice(nice);
+    }
     let files = receive_files()?;
     let number = |at: usize| arguments.get(at).and_then(|text| text.parse::<u64>().ok());
     let limits = Limits {
@@ -132,6 +139,10 @@ impl TaskOutput for Output {
 
     fn spool(&self, bytes: &[u8]) -> Result<()> {
         self.send(&Message::Spool(Bytes::copy_from_slice(bytes)))
+    }
+
+    fn poster(&self, jpeg: Bytes) -> Result<()> {
+        self.send(&Message::Poster(jpeg))
     }
 
     fn progress(&self, _done: u64) -> Result<()> {

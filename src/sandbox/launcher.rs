@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -21,13 +21,16 @@ use super::protocol::{Message, Reply, take, write_task};
 use super::{Options, PROGRAM, child};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
-    AudioTask, EncodedSample, IndexTask, SourceIndex, Task, TaskSummary, VideoTask,
+    AudioTask, ConfigureTask, Configured, EncodedSample, IndexTask, SourceIndex, Task, TaskSummary,
+    VideoTask,
 };
 
 /// How much of a child's stderr is kept.
 const LAST_WORDS: usize = 64 << 10;
 /// What the spool may take beyond twice the source's size.
 const SPOOL_SLACK: u64 = 64 << 20;
+/// The largest poster taken: a JPEG of 1280 pixels' width is far smaller.
+const MAX_POSTER: usize = 16 << 20;
 /// How long a child that has closed its pipe may take to end.
 const GRACE: Duration = Duration::from_secs(2);
 /// How often a waiting parent looks whether it should stop.
@@ -48,6 +51,8 @@ struct Receiver<'a> {
     spool: Option<&'a mut File>,
     /// How much the spool may still take.
     room: u64,
+    /// Where a poster goes, if one was asked for.
+    poster: Option<&'a mut Option<Bytes>>,
 }
 
 impl Launcher {
@@ -70,6 +75,7 @@ impl Launcher {
             spool: Some(spool),
             // Unpacked samples may be larger than the source, but not without bound.
             room: size.saturating_mul(2).saturating_add(SPOOL_SLACK),
+            poster: None,
         };
         match self.run(&task, source, None, &never, receiver)? {
             Reply::Index(index) => Ok(index),
@@ -117,6 +123,41 @@ impl Launcher {
         self.encode(&whole, source, spool, stop, &mut tally, on_sample)
     }
 
+    /// Does a configure task.
+    ///
+    /// # Errors
+    /// As [`Self::video`]. A poster that can't be made is no error.
+    pub fn configure(
+        &self,
+        task: &ConfigureTask,
+        source: &File,
+        spool: Option<&File>,
+        stop: &AtomicBool,
+    ) -> Result<Configured> {
+        let mut poster = None;
+        let mut no_samples = |_| Err(Error::internal("a configure task gave a sample"));
+        let receiver = Receiver {
+            on_sample: &mut no_samples,
+            spool: None,
+            room: 0,
+            poster: task.poster.is_some().then_some(&mut poster),
+        };
+        let whole = Task::Configure(task.clone());
+        let Reply::Configured(configured) = self.run(&whole, source, spool, stop, receiver)? else {
+            return Err(Error::internal(
+                "the media child answered a configure task with something else",
+            ));
+        };
+        let given = (configured.video.len(), configured.audio.len());
+        if given != (task.video.len(), task.audio.len()) {
+            return Err(Error::internal("the media child left out an encoder"));
+        }
+        Ok(Configured {
+            poster,
+            ..configured
+        })
+    }
+
     fn encode(
         &self,
         task: &Task,
@@ -134,6 +175,7 @@ impl Launcher {
             on_sample: &mut counted,
             spool: None,
             room: 0,
+            poster: None,
         };
         match self.run(task, source, spool, stop, receiver)? {
             Reply::Summary(summary) => tally.finish(summary),
@@ -414,6 +456,10 @@ impl Receiver<'_> {
         match message {
             Message::Alive => {}
             Message::Sample(sample) => (self.on_sample)(sample)?,
+            Message::Poster(jpeg) => match &mut self.poster {
+                Some(poster) if jpeg.len() <= MAX_POSTER => **poster = Some(jpeg),
+                _ => return Err(Error::internal("the media child gave an unwanted poster")),
+            },
             Message::Spool(bytes) => {
                 let spool = self.spool.as_mut();
                 let spool = spool.ok_or_else(|| Error::internal("a spool nobody asked for"))?;

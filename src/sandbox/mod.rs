@@ -32,6 +32,8 @@ pub struct Options {
     pub cpu_seconds: Option<u64>,
     /// How long a child may be silent before it is ended.
     pub stall: Duration,
+    /// How far a child steps back for others, as `nice` has it: 0 (not at all) to 19.
+    pub nice: i32,
 }
 
 impl Default for Options {
@@ -42,6 +44,7 @@ impl Default for Options {
             memory_limit_bytes: 6 << 30,
             cpu_seconds: None,
             stall: Duration::from_secs(60),
+            nice: 0,
         }
     }
 }

@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::{EncodedSample, SourceIndex, TaskSummary};
+use crate::media::{Configured, EncodedSample, SourceIndex, TaskSummary};
 
 /// The largest payload a child may send: a sample of an intra-coded 8K picture is far smaller.
 const MAX_PAYLOAD: usize = 256 << 20;
@@ -21,6 +21,7 @@ const KIND_JSON: u8 = 1;
 const KIND_SAMPLE: u8 = 2;
 const KIND_SPOOL: u8 = 3;
 const KIND_ALIVE: u8 = 4;
+const KIND_POSTER: u8 = 5;
 
 /// What a child says in words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,8 @@ pub(super) enum Reply {
     Summary(TaskSummary),
     /// An index task is done.
     Index(SourceIndex),
+    /// A configure task is done; its poster came before.
+    Configured(Configured),
     /// The task failed.
     Failed {
         /// What the caller can do about it.
@@ -68,6 +71,8 @@ pub(super) enum Message {
     Sample(EncodedSample),
     /// Bytes to append to the spool.
     Spool(Bytes),
+    /// A JPEG.
+    Poster(Bytes),
     /// Still at work.
     Alive,
 }
@@ -93,6 +98,7 @@ pub(super) fn write(out: &mut impl Write, message: &Message) -> std::io::Result<
             frame(out, KIND_SAMPLE, &[&head, &sample.data])?;
         }
         Message::Spool(bytes) => frame(out, KIND_SPOOL, &[bytes])?,
+        Message::Poster(jpeg) => frame(out, KIND_POSTER, &[jpeg])?,
         Message::Alive => frame(out, KIND_ALIVE, &[])?,
     }
     out.flush()
@@ -132,6 +138,7 @@ pub(super) fn take(buffer: &mut BytesMut) -> Result<Option<Message>> {
             })))
         }
         KIND_SPOOL => Ok(Some(Message::Spool(payload))),
+        KIND_POSTER => Ok(Some(Message::Poster(Bytes::copy_from_slice(&payload)))),
         KIND_ALIVE => Ok(Some(Message::Alive)),
         other => Err(babble(&format!("a message of unknown kind {other}"))),
     }

@@ -182,6 +182,7 @@ fn write_track(
         timescale: init.timescale,
         init_bytes: init_bytes.len() as u64,
         segments,
+        expected: None,
     };
     files.insert(format!("{id}/init.mp4"), init_bytes);
     common

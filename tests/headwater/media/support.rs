@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use headwater::codec::avc::{self, AvcConfig};
 use headwater::error::Result;
 use headwater::media::{
-    AudioEncode, AudioTask, EncodedSample, PicturePlan, Preset, SourceIndex, SourceTrack,
+    AudioEncode, AudioTask, EncodedSample, Joining, PicturePlan, Preset, SourceIndex, SourceTrack,
     TaskFrame, TaskSample, TaskSummary, TrackKind, VideoEncode, VideoInfo, VideoRecipe, VideoTask,
 };
 use headwater::sandbox::{Launcher, Options};
@@ -176,6 +176,7 @@ pub(crate) fn whole(
             orientation: info.orientation,
             colour: info.colour,
         },
+        joining: Joining::Seamless,
         renditions: sizes
             .iter()
             .map(|(width, height)| VideoEncode {

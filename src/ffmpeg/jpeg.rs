@@ -1,0 +1,45 @@
+//! One picture as JPEG, by FFmpeg's own encoder.
+
+use bytes::Bytes;
+use ffmpeg_next as ffmpeg;
+
+use super::{from_av, sys};
+use crate::error::{Error, Result};
+
+/// Quantiser, from 2 (best) to 31.
+const QUANTISER: i32 = 4;
+
+/// A JPEG of a picture in `yuvj420p`.
+pub(super) fn encode(picture: &ffmpeg::Frame) -> Result<Bytes> {
+    let codec = ffmpeg::encoder::find_by_name("mjpeg")
+        .ok_or_else(|| Error::unsupported("this build of FFmpeg has no JPEG encoder"))?;
+    let shape = sys::shape(picture);
+    let mut context = ffmpeg::codec::Context::new_with_codec(codec);
+    context.set_time_base((1, 25));
+    context.set_flags(ffmpeg::codec::Flags::QSCALE | ffmpeg::codec::Flags::BITEXACT);
+    let mut context = context
+        .encoder()
+        .video()
+        .map_err(|e| from_av("making a JPEG encoder", e))?;
+    context.set_width(shape.width);
+    context.set_height(shape.height);
+    context.set_format(ffmpeg::format::Pixel::YUVJ420P);
+    context.set_color_range(ffmpeg::color::Range::JPEG);
+    context.set_aspect_ratio((1, 1));
+    let mut encoder = context
+        .open_as(codec)
+        .map_err(|e| from_av("opening the JPEG encoder", e))?;
+    let mut frame = sys::share(picture)?;
+    frame.set_pts(Some(0));
+    sys::set_intra(&mut frame, true);
+    sys::set_quantiser(&mut frame, QUANTISER);
+    encoder
+        .send_frame(&frame)
+        .and_then(|()| encoder.send_eof())
+        .map_err(|e| from_av("encoding the poster", e))?;
+    let mut packet = ffmpeg::Packet::empty();
+    encoder
+        .receive_packet(&mut packet)
+        .map_err(|e| from_av("encoding the poster", e))?;
+    Ok(Bytes::copy_from_slice(packet.data().unwrap_or_default()))
+}
