@@ -7,6 +7,7 @@
 )]
 
 mod audio;
+mod configure;
 mod index;
 mod security;
 mod support;
