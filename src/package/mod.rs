@@ -10,6 +10,7 @@
 //! A run may be ended at any instant; the same call goes on where it stopped, because objects
 //! appear whole, under names that the plan fixes.
 
+pub mod captions;
 mod damage;
 mod jobs;
 mod make;
