@@ -5,7 +5,8 @@
 //! origin or straight from the bucket.
 //!
 //! ```text
-//! index.m3u8  manifest.mpd  presentation.json      entry points and record
+//! index.m3u8  manifest.mpd  poster.jpg             entry points
+//! presentation.json                                the record; with the plan in a server's store
 //! {revision}/index.m3u8  {revision}/manifest.mpd   the same manifests, for ever
 //! {revision}/{track}/init.mp4                      init segment
 //! {revision}/{track}/{n}.m4s                       segments, n from 1
@@ -31,6 +32,8 @@ pub enum Key {
     EntryHls,
     /// `manifest.mpd`: the stable DASH entry point.
     EntryDash,
+    /// `poster.jpg`: a picture of the title.
+    EntryPoster,
     /// `presentation.json`: the record; written last.
     Record,
     /// `{revision}/index.m3u8`.
@@ -74,6 +77,8 @@ pub enum Key {
 pub const HLS_NAME: &str = "index.m3u8";
 /// File name of the DASH manifests.
 pub const MPD_NAME: &str = "manifest.mpd";
+/// File name of the poster.
+pub const POSTER_NAME: &str = "poster.jpg";
 /// File name of the record.
 pub const RECORD_NAME: &str = "presentation.json";
 /// File name of an init segment.
@@ -156,6 +161,7 @@ impl Key {
             | Self::TextPlaylist { .. } => Kind::Playlist,
             Self::TextSegment { .. } | Self::WholeText { .. } => Kind::Text,
             Self::EntryDash | Self::Mpd { .. } => Kind::Mpd,
+            Self::EntryPoster => Kind::Jpeg,
             Self::Record | Self::Private { .. } => Kind::Json,
             Self::Init { track, .. } if is_audio(track) => Kind::AudioInit,
             Self::Init { .. } => Kind::VideoInit,
@@ -164,10 +170,18 @@ impl Key {
         }
     }
 
+    /// Whether it is part of uploaded captions.
+    pub fn is_text(&self) -> bool {
+        matches!(
+            self,
+            Self::TextPlaylist { .. } | Self::TextSegment { .. } | Self::WholeText { .. }
+        )
+    }
+
     /// How long caches may keep it.
     pub fn cache_control(&self) -> &'static str {
         match self {
-            Self::EntryHls | Self::EntryDash => ENTRY,
+            Self::EntryHls | Self::EntryDash | Self::EntryPoster => ENTRY,
             Self::Record | Self::Private { .. } => PRIVATE,
             _ => IMMUTABLE,
         }
@@ -185,6 +199,7 @@ impl Key {
         match (first, second, third) {
             (HLS_NAME, None, None) => Some(Self::EntryHls),
             (MPD_NAME, None, None) => Some(Self::EntryDash),
+            (POSTER_NAME, None, None) => Some(Self::EntryPoster),
             (RECORD_NAME, None, None) => Some(Self::Record),
             ("r", Some(revision), Some(name)) if is_revision(revision) && is_name(name) => {
                 Some(Self::Private {
@@ -223,6 +238,7 @@ impl fmt::Display for Key {
         match self {
             Self::EntryHls => f.write_str(HLS_NAME),
             Self::EntryDash => f.write_str(MPD_NAME),
+            Self::EntryPoster => f.write_str(POSTER_NAME),
             Self::Record => f.write_str(RECORD_NAME),
             Self::Multivariant { revision } => write!(f, "{revision}/{HLS_NAME}"),
             Self::Mpd { revision } => write!(f, "{revision}/{MPD_NAME}"),
@@ -345,7 +361,7 @@ mod tests {
             prop_oneof!["en", "pt-BR", "zh-Hant-TW", "[a-z]{3}"],
             "[0-9a-f]{16}",
         );
-        let parts = (0_usize..12, track, 1_u32..u32::MAX, text);
+        let parts = (0_usize..13, track, 1_u32..u32::MAX, text);
         parts.prop_map(move |(which, track, number, (language, digest))| {
             let revision = revision.clone();
             let language = LanguageTag::parse(&language).expect("a tag");
@@ -378,6 +394,7 @@ mod tests {
                     language,
                     digest,
                 },
+                11 => Key::EntryPoster,
                 _ => Key::Private {
                     revision,
                     name: "plan.json".into(),

@@ -92,6 +92,15 @@ pub enum AssetState {
 }
 
 impl AssetState {
+    /// All of them, in the order they are passed.
+    pub const ALL: [Self; 5] = [
+        Self::Uploading,
+        Self::Indexing,
+        Self::Ready,
+        Self::Complete,
+        Self::Failed,
+    ];
+
     /// Its word in the API and in the catalog.
     pub fn name(self) -> &'static str {
         match self {
@@ -105,15 +114,7 @@ impl AssetState {
 
     /// The state of that name.
     pub fn parse(name: &str) -> Option<Self> {
-        [
-            Self::Uploading,
-            Self::Indexing,
-            Self::Ready,
-            Self::Complete,
-            Self::Failed,
-        ]
-        .into_iter()
-        .find(|state| state.name() == name)
+        Self::ALL.into_iter().find(|state| state.name() == name)
     }
 }
 

@@ -71,7 +71,8 @@ pub(super) fn told(store: &BlockingStore, revision: &str) -> Result<Vec<String>>
                 .is_some_and(|name| name.starts_with(PREFIX))
         };
         if is_notes(&object.key)
-            && let Some(json) = store.get(&object.key)?
+            && let Some(key) = Key::parse(&object.key)
+            && let Some(json) = store.read(&key)?
         {
             notes.extend(serde_json::from_slice::<Notes>(&json).unwrap_or_default());
         }

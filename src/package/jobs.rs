@@ -73,6 +73,73 @@ fn audio_jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
     jobs
 }
 
+/// What of `job` is not in `stored`, which need know of nothing else.
+pub(super) fn lacking(plan: &Plan, job: &Job, stored: &Stored) -> Vec<Job> {
+    let mut together = Together::default();
+    for (rendition, id) in members(plan, job) {
+        for run in stored.missing(id, job.run()) {
+            together.add(rendition, run);
+        }
+    }
+    let narrowed = |(run, renditions): (ChunkSpan, Vec<usize>)| match job {
+        Job::EncodeVideo { .. } => Job::EncodeVideo { renditions, run },
+        Job::EncodeAudio { .. } => Job::EncodeAudio { renditions, run },
+        Job::CopyVideo { rendition, .. } => Job::CopyVideo {
+            rendition: *rendition,
+            run,
+        },
+        Job::CopyAudio { rendition, .. } => Job::CopyAudio {
+            rendition: *rendition,
+            run,
+        },
+    };
+    together.0.into_iter().map(narrowed).collect()
+}
+
+/// The renditions that a job makes: their indices and ids.
+pub(super) fn members<'a>(plan: &'a Plan, job: &Job) -> Vec<(usize, &'a str)> {
+    let video = |at: &usize| {
+        let rendition = plan.video.as_ref()?.renditions.get(*at)?;
+        Some((*at, rendition.id.as_str()))
+    };
+    let audio = |at: &usize| Some((*at, plan.audio.get(*at)?.id.as_str()));
+    match job {
+        Job::EncodeVideo { renditions, .. } => renditions.iter().filter_map(video).collect(),
+        Job::EncodeAudio { renditions, .. } => renditions.iter().filter_map(audio).collect(),
+        Job::CopyVideo { rendition, .. } => video(rendition).into_iter().collect(),
+        Job::CopyAudio { rendition, .. } => audio(rendition).into_iter().collect(),
+    }
+}
+
+/// The job that makes segment `number` (from 1) of the rendition `track` and nothing else.
+pub(super) fn single(plan: &Plan, track: &str, number: u32) -> Option<Job> {
+    let run = ChunkSpan {
+        first_segment: number.checked_sub(1)?,
+        segments: 1,
+    };
+    let within = |count: usize| (number as usize) <= count;
+    if let Some(video) = &plan.video
+        && let Some(rendition) = video.renditions.iter().position(|r| r.id == track)
+    {
+        return within(video.segments.len()).then(|| match video.renditions[rendition].method {
+            VideoMethod::Copy => Job::CopyVideo { rendition, run },
+            VideoMethod::Encode(_) => Job::EncodeVideo {
+                renditions: vec![rendition],
+                run,
+            },
+        });
+    }
+    let rendition = plan.audio.iter().position(|r| r.id == track)?;
+    let spec = &plan.audio[rendition];
+    within(spec.segments.len()).then(|| match spec.method {
+        AudioMethod::Copy { .. } => Job::CopyAudio { rendition, run },
+        AudioMethod::Encode { .. } => Job::EncodeAudio {
+            renditions: vec![rendition],
+            run,
+        },
+    })
+}
+
 /// Renditions grouped by the run they lack, so that each picture is decoded once for all.
 #[derive(Default)]
 struct Together(Vec<(ChunkSpan, Vec<usize>)>);

@@ -2,38 +2,49 @@
 //!
 //! ```text
 //! prepare   open, digest, index, inspect -> plan        prepare.rs
+//! announce  manifests of what will be made              announce.rs
 //! jobs      what the store lacks                        stored.rs, jobs.rs
-//! make      threads, media children -> segments         make.rs
-//! publish   manifests -> verify -> entry points, record publish.rs
+//! make      media children -> segments                  maker.rs; with threads make.rs
+//! publish   manifests -> verify -> entry points, record publish.rs, record.rs
 //! ```
 //!
 //! A run may be ended at any instant; the same call goes on where it stopped, because objects
-//! appear whole, under names that the plan fixes.
+//! appear whole, under names that the plan fixes. [`package`] does all of it for one file; a
+//! server takes the steps one by one.
 
-pub mod captions;
+mod announce;
 mod damage;
+mod init;
 mod jobs;
 mod make;
+mod maker;
 mod prepare;
 mod progress;
 mod publish;
+mod record;
 mod stored;
+mod summary;
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-pub use prepare::{Prepared, index, prepare};
+pub use announce::{Announced, published};
+pub use maker::{Attempt, Maker};
+pub use prepare::{Prepared, index, prepare, prepare_digested, reopen};
 pub use progress::{Event, Progress, Silent};
+pub use publish::write_entries;
+pub use stored::Stored;
+pub use summary::summaries;
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
-use crate::media::{Policy, Presentation};
+use crate::media::{Job, Joining, Policy, Presentation};
 use crate::sandbox;
 use crate::store::BlockingStore;
 use crate::verify::Report;
-use stored::Stored;
 
 /// How to package.
 #[derive(Debug, Clone)]
@@ -86,34 +97,125 @@ pub fn package(
     )?;
     let _lock = publish::lock(store)?;
     publish::store_plan(store, &prepared)?;
-    let stored = Stored::list(store, &prepared.revision)?;
-    let reused = publish::count_planned(&prepared.plan, &stored);
-    let jobs = jobs::jobs(&prepared.plan, &stored);
+    let maker = Maker::new(Arc::new(prepared), store.clone(), options.sandbox.clone())?;
+    let stored = maker.stored()?;
+    let plan = &maker.prepared().plan;
+    let reused = stored.count_planned(plan);
     progress.event(Event::Planned {
-        segments: publish::planned_segments(&prepared.plan),
+        segments: stored::planned_segments(plan),
         stored: reused,
-        seconds: prepared.plan.duration.seconds(),
-        renditions: publish::rendition_count(&prepared.plan),
+        seconds: plan.duration.seconds(),
+        renditions: stored::rendition_count(plan),
     });
-    let made = make::make(&prepared, jobs, store, options, progress, stop).map_err(|e| {
-        match e.kind() {
+    let attempt = Attempt {
+        joining: Joining::Seamless,
+        nice: 0,
+        progress,
+        stop,
+    };
+    let threads = options.jobs.unwrap_or_else(cores);
+    let jobs = jobs::jobs(plan, &stored);
+    let segments_made =
+        make::make(&maker, jobs, threads, &attempt).map_err(|e| match e.kind() {
             // What a decoder says about the input names no file.
             ErrorKind::Invalid | ErrorKind::Unsupported => e.context(input.display()),
             _ => e,
-        }
-    })?;
-    let stored = Stored::list(store, &prepared.revision)?;
-    let presentation = publish::presentation(store, &prepared, &stored)?;
+        })?;
     progress.event(Event::Verifying);
-    let report = publish::publish(store, &presentation)?;
-    let bytes = publish::total_bytes(&presentation);
+    let (presentation, report) = maker.publish()?;
+    let bytes = record::total_bytes(&presentation);
     Ok(Outcome {
         presentation,
-        segments_made: made.segments,
+        segments_made,
         segments_reused: reused,
         bytes,
         report,
     })
+}
+
+impl Maker {
+    /// What of the title is stored.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub fn stored(&self) -> Result<Stored> {
+        Stored::list(&self.store, &self.prepared.revision)
+    }
+
+    /// Everything that `stored` lacks, in the order it is to be made: the start of the title
+    /// first, and of equal starts what is quickly made before what is not.
+    pub fn jobs(&self, stored: &Stored) -> Vec<Job> {
+        jobs::jobs(&self.prepared.plan, stored)
+    }
+
+    /// What of `job` the store lacks.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub fn lacking(&self, job: &Job) -> Result<Vec<Job>> {
+        let plan = &self.prepared.plan;
+        let tracks = jobs::members(plan, job).into_iter().map(|(_, id)| id);
+        let stored = Stored::look_up(&self.store, &self.prepared.revision, tracks, job.run())?;
+        Ok(jobs::lacking(plan, job, &stored))
+    }
+
+    /// Has `from`, another asset's part of the store, give what it has of `job`.
+    ///
+    /// # Errors
+    /// When the store is away or full.
+    pub fn take_over(&self, from: &BlockingStore, job: &Job) -> Result<()> {
+        let run = job.run();
+        for (_, track) in jobs::members(&self.prepared.plan, job) {
+            for number in run.first_segment + 1..=run.first_segment + run.segments {
+                let key = segment_key(&self.prepared.revision, track, number);
+                self.store.take_over(from, &key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The ids of the renditions that `job` makes.
+    pub fn tracks(&self, job: &Job) -> Vec<&str> {
+        let members = jobs::members(&self.prepared.plan, job);
+        members.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The job that makes segment `number` (from 1) of `track`; `None` when none is planned.
+    pub fn single(&self, track: &str, number: u32) -> Option<Job> {
+        jobs::single(&self.prepared.plan, track, number)
+    }
+
+    /// Segments in all renditions.
+    pub fn planned_segments(&self) -> u64 {
+        stored::planned_segments(&self.prepared.plan)
+    }
+
+    /// Measures what is stored, writes the manifests, checks every rule and makes the
+    /// presentation visible, its record last.
+    ///
+    /// # Errors
+    /// `DataLoss` when a segment is missing, `Invalid` when a must of the rules fails: nothing
+    /// becomes visible then.
+    pub fn publish(&self) -> Result<(Presentation, Report)> {
+        let stored = self.stored()?;
+        let sizes = record::Sizes::Measured(&stored);
+        let presentation = record::presentation(&self.store, &self.prepared, &sizes)?;
+        let report = publish::publish(&self.store, &presentation)?;
+        Ok((presentation, report))
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// An error when the user asked to stop.
+fn check_stop(stop: &AtomicBool) -> Result<()> {
+    if stop.load(Ordering::Relaxed) {
+        let message = "stopped; run the same command again to go on from here";
+        return Err(Error::new(ErrorKind::Unavailable, message));
+    }
+    Ok(())
 }
 
 /// The key of an object of `revision` named by track.

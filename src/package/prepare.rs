@@ -43,24 +43,100 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let source = Source::open(input)?;
     let named = |e: Error| e.context(input.display());
-    let (index, spool) = index(&source, sandbox, scratch).map_err(named)?;
-    let inspection = inspect(&source, &index, policy).map_err(named)?;
-    let total = source.size_bytes();
-    let digest = source
+    let indexed = Indexed::read(source, sandbox, scratch).map_err(named)?;
+    let inspection = indexed.inspect(policy).map_err(named)?;
+    let total = indexed.source.size_bytes();
+    let digest = indexed
+        .source
         .digest(&mut |done| {
             progress.event(Event::Reading { done, total });
-            super::make::check_stop(stop)
+            super::check_stop(stop)
         })
         .map_err(named)?;
-    let plan = plan::plan(&index, &digest, policy, &inspection).map_err(named)?;
-    let revision = plan::revision(&plan);
-    Ok(Prepared {
-        source,
-        spool,
-        index: Arc::new(index),
-        plan: Arc::new(plan),
-        revision,
-    })
+    indexed.plan(&digest, policy, &inspection).map_err(named)
+}
+
+/// As [`prepare`], for a source whose digest was computed while it arrived: nothing but its
+/// sample tables is read.
+///
+/// # Errors
+/// When the source can't be read or holds nothing usable.
+pub fn prepare_digested(
+    input: &Path,
+    digest: &str,
+    policy: &Policy,
+    sandbox: &sandbox::Options,
+    scratch: Option<&Path>,
+) -> Result<Prepared> {
+    let indexed = Indexed::read(Source::open(input)?, sandbox, scratch)?;
+    let inspection = indexed.inspect(policy)?;
+    indexed.plan(digest, policy, &inspection)
+}
+
+/// Opens and indexes `input` again, of which `plan` was made before.
+///
+/// # Errors
+/// When the source can't be read any more.
+pub fn reopen(
+    input: &Path,
+    plan: Plan,
+    sandbox: &sandbox::Options,
+    scratch: Option<&Path>,
+) -> Result<Prepared> {
+    let indexed = Indexed::read(Source::open(input)?, sandbox, scratch)?;
+    Ok(indexed.with_plan(plan))
+}
+
+/// A source and its index.
+struct Indexed {
+    source: Source,
+    index: SourceIndex,
+    spool: Option<File>,
+}
+
+impl Indexed {
+    fn read(source: Source, sandbox: &sandbox::Options, scratch: Option<&Path>) -> Result<Self> {
+        let (index, spool) = index(&source, sandbox, scratch)?;
+        Ok(Self {
+            source,
+            index,
+            spool,
+        })
+    }
+
+    /// What passthrough planning needs to know about the sync samples, read only where it
+    /// matters.
+    fn inspect(&self, policy: &Policy) -> Result<plan::Inspection> {
+        let idr_samples = match plan::candidate_for_copy(&self.index, policy) {
+            None => None,
+            Some(track) => {
+                let track = &self.index.tracks[track];
+                Some(source::inspect_h264(self.source.file(), track)?.idr_samples)
+            }
+        };
+        Ok(plan::Inspection { idr_samples })
+    }
+
+    fn plan(
+        self,
+        digest: &str,
+        policy: &Policy,
+        inspection: &plan::Inspection,
+    ) -> Result<Prepared> {
+        let plan = plan::plan(&self.index, digest, policy, inspection)?;
+        Ok(self.with_plan(plan))
+    }
+
+    fn with_plan(self, plan: Plan) -> Prepared {
+        let revision = plan::revision(&plan);
+        Prepared {
+            source: self.source,
+            spool: self.spool,
+            index: Arc::new(self.index),
+            plan: Arc::new(plan),
+            revision,
+        }
+    }
 }
 
 /// The index of a source: by our own reader for MP4 and MOV, else by a media child.
@@ -89,16 +165,4 @@ pub fn index(
         ));
     }
     Ok((index, Some(spool)))
-}
-
-/// What passthrough planning needs to know about the sync samples, read only where it matters.
-fn inspect(source: &Source, index: &SourceIndex, policy: &Policy) -> Result<plan::Inspection> {
-    let idr_samples = match plan::candidate_for_copy(index, policy) {
-        None => None,
-        Some(track) => {
-            let track = &index.tracks[track];
-            Some(source::inspect_h264(source.file(), track)?.idr_samples)
-        }
-    };
-    Ok(plan::Inspection { idr_samples })
 }

@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{init_key, segment_key};
 use crate::error::Result;
 use crate::layout::Key;
-use crate::media::ChunkSpan;
+use crate::media::{ChunkSpan, Plan};
 use crate::store::BlockingStore;
 
 /// The tracks of one revision as the store holds them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Stored {
+pub struct Stored {
     /// Sizes in bytes of the segments, by track and number (from 1).
     segments: BTreeMap<String, BTreeMap<u32, u64>>,
     /// Tracks whose init segment is there.
@@ -26,7 +27,7 @@ impl Stored {
     /// When the store is away.
     pub(super) fn list(store: &BlockingStore, revision: &str) -> Result<Self> {
         let mut stored = Self::default();
-        for object in store.list(revision)? {
+        for object in store.list_revision(revision)? {
             match Key::parse(&object.key) {
                 Some(Key::Segment { track, number, .. }) => {
                     stored.add_segment(&track, number, object.size);
@@ -35,6 +36,30 @@ impl Stored {
                     stored.inits.insert(track);
                 }
                 _ => {}
+            }
+        }
+        Ok(stored)
+    }
+
+    /// Asks for the segments `run` of some tracks only, one by one.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub(super) fn look_up<'a>(
+        store: &BlockingStore,
+        revision: &str,
+        tracks: impl Iterator<Item = &'a str>,
+        run: ChunkSpan,
+    ) -> Result<Self> {
+        let mut stored = Self::default();
+        for track in tracks {
+            if store.length(&init_key(revision, track))?.is_some() {
+                stored.inits.insert(track.to_owned());
+            }
+            for number in run.first_segment + 1..=run.first_segment + run.segments {
+                if let Some(size) = store.length(&segment_key(revision, track, number))? {
+                    stored.add_segment(track, number, size);
+                }
             }
         }
         Ok(stored)
@@ -64,6 +89,11 @@ impl Stored {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
+    /// How many of a plan's segments are there.
+    pub fn count_planned(&self, plan: &Plan) -> u64 {
+        tracks(plan).map(|(id, _)| u64::from(self.count(id))).sum()
+    }
+
     /// The runs of segments of `chunk` that `track` still lacks. A track without its init segment
     /// lacks them all: only making one tells its configuration.
     pub(super) fn missing(&self, track: &str, chunk: ChunkSpan) -> Vec<ChunkSpan> {
@@ -85,6 +115,31 @@ impl Stored {
         }
         runs
     }
+}
+
+/// Segments in all renditions of a plan.
+pub(super) fn planned_segments(plan: &Plan) -> u64 {
+    tracks(plan).map(|(_, count)| count as u64).sum()
+}
+
+/// Renditions of a plan.
+pub(super) fn rendition_count(plan: &Plan) -> usize {
+    tracks(plan).count()
+}
+
+/// Ids and segment counts of all renditions.
+fn tracks(plan: &Plan) -> impl Iterator<Item = (&str, usize)> {
+    let video = plan.video.iter().flat_map(|video| {
+        video
+            .renditions
+            .iter()
+            .map(|rendition| (rendition.id.as_str(), video.segments.len()))
+    });
+    let audio = plan
+        .audio
+        .iter()
+        .map(|audio| (audio.id.as_str(), audio.segments.len()));
+    video.chain(audio)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::{Created, Listed, Store};
 use crate::error::{Error, Result};
 use crate::layout::Key;
+use crate::media::AssetId;
 
 /// A [`Store`] whose calls block.
 #[derive(Debug, Clone)]
@@ -24,7 +25,14 @@ impl BlockingStore {
     /// # Errors
     /// As [`Store::open`].
     pub fn open(place: &str) -> Result<Self> {
-        let store = Store::open(place)?;
+        Self::new(Store::open(place)?)
+    }
+
+    /// The store `store`, for threads.
+    ///
+    /// # Errors
+    /// When no network threads can be started.
+    pub fn new(store: Store) -> Result<Self> {
         let runtime = match store.directory() {
             Some(_) => None,
             None => {
@@ -37,6 +45,15 @@ impl BlockingStore {
             }
         };
         Ok(Self { store, runtime })
+    }
+
+    /// As [`Store::asset`].
+    #[must_use]
+    pub fn asset(&self, asset: &AssetId) -> Self {
+        Self {
+            store: self.store.asset(asset),
+            runtime: self.runtime.clone(),
+        }
     }
 
     /// The store itself.
@@ -67,28 +84,52 @@ impl BlockingStore {
         self.wait(self.store.replace(key, bytes))
     }
 
-    /// As [`Store::get`].
+    /// As [`Store::read`].
     ///
     /// # Errors
-    /// As [`Store::get`].
-    pub fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        self.wait(self.store.get(key))
+    /// As [`Store::read`].
+    pub fn read(&self, key: &Key) -> Result<Option<Bytes>> {
+        self.wait(self.store.read(key))
     }
 
-    /// As [`Store::get_range`].
+    /// As [`Store::read_range`].
     ///
     /// # Errors
-    /// As [`Store::get_range`].
-    pub fn get_range(&self, key: &str, start: u64, end: u64) -> Result<Bytes> {
-        self.wait(self.store.get_range(key, start, end))
+    /// As [`Store::read_range`].
+    pub fn read_range(&self, key: &Key, start: u64, end: u64) -> Result<Bytes> {
+        self.wait(self.store.read_range(key, start, end))
     }
 
-    /// As [`Store::size`].
+    /// As [`Store::length`].
     ///
     /// # Errors
-    /// As [`Store::size`].
-    pub fn size(&self, key: &str) -> Result<Option<u64>> {
-        self.wait(self.store.size(key))
+    /// As [`Store::length`].
+    pub fn length(&self, key: &Key) -> Result<Option<u64>> {
+        self.wait(self.store.length(key))
+    }
+
+    /// As [`Store::take_over`].
+    ///
+    /// # Errors
+    /// As [`Store::take_over`].
+    pub fn take_over(&self, from: &Self, key: &Key) -> Result<bool> {
+        self.wait(self.store.take_over(&from.store, key))
+    }
+
+    /// As [`Store::remove`].
+    ///
+    /// # Errors
+    /// As [`Store::remove`].
+    pub fn remove(&self, key: &Key) -> Result<()> {
+        self.wait(self.store.remove(key))
+    }
+
+    /// As [`Store::list_revision`].
+    ///
+    /// # Errors
+    /// As [`Store::list_revision`].
+    pub fn list_revision(&self, revision: &str) -> Result<Vec<Listed>> {
+        self.wait(self.store.list_revision(revision))
     }
 
     /// As [`Store::list`].

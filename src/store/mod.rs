@@ -24,7 +24,8 @@ pub use blocking::BlockingStore;
 pub use sidecar::Sidecar;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::Key;
+use crate::layout::{Key, RECORD_NAME};
+use crate::media::AssetId;
 
 /// What came of a conditional create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +45,29 @@ pub struct Listed {
     pub size: u64,
 }
 
-/// Where the objects of one asset are kept.
+/// Where objects are kept: those of one title, whose keys are relative to its root, or a whole
+/// server's, of which [`Store::asset`] gives one asset's part.
 #[derive(Debug, Clone)]
 pub struct Store {
     backend: Arc<dyn ObjectStore>,
     prefix: Path,
     /// The directory, where the backend is one.
     directory: Option<PathBuf>,
+    /// The asset whose keys are meant, in a server's store.
+    asset: Option<AssetId>,
+}
+
+/// Where one object lies, relative to the store's root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    path: String,
+    /// Where a directory keeps its headers; `None` for what a server never delivers.
+    sidecar: Option<String>,
+}
+
+/// The folder of an asset's public objects in a server's store.
+pub fn asset_folder(asset: &AssetId) -> String {
+    format!("v/{asset}")
 }
 
 impl Store {
@@ -86,6 +103,7 @@ impl Store {
             backend: Arc::new(backend),
             prefix: Path::default(),
             directory: Some(directory),
+            asset: None,
         })
     }
 
@@ -104,7 +122,51 @@ impl Store {
             backend: Arc::from(backend),
             prefix,
             directory: None,
+            asset: None,
         })
+    }
+
+    /// The part of a server's store that is one asset's: public objects under `v/{asset}`, plans,
+    /// records and reports under `r/{revision}`, which is never delivered.
+    #[must_use]
+    pub fn asset(&self, asset: &AssetId) -> Self {
+        Self {
+            asset: Some(asset.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// Where the record of `revision` is kept: beside the entry points in a title's own folder,
+    /// with the plan in a server's store.
+    pub fn record_key(&self, revision: &str) -> Key {
+        match self.asset {
+            None => Key::Record,
+            Some(_) => Key::Private {
+                revision: revision.to_owned(),
+                name: RECORD_NAME.to_owned(),
+            },
+        }
+    }
+
+    fn place(&self, key: &Key) -> Place {
+        let plain = key.to_string();
+        let Some(asset) = &self.asset else {
+            return Place {
+                sidecar: Some(Sidecar::key(&plain)),
+                path: plain,
+            };
+        };
+        if matches!(key, Key::Private { .. } | Key::Record) {
+            return Place {
+                path: plain,
+                sidecar: None,
+            };
+        }
+        let folder = asset_folder(asset);
+        Place {
+            path: format!("{folder}/{plain}"),
+            sidecar: Some(format!("{folder}/{}", Sidecar::key(&plain))),
+        }
     }
 
     /// The directory behind it, if it is one.
@@ -136,21 +198,126 @@ impl Store {
     }
 
     async fn put(&self, key: &Key, parts: Vec<Bytes>, mode: PutMode) -> object_store::Result<()> {
-        let sidecar = Sidecar::of(key, &parts);
+        let headers = Sidecar::of(key, &parts);
+        let place = self.place(key);
         let mut options = PutOptions::from(mode);
-        if self.directory.is_some() {
-            let meta = PutPayload::from(sidecar.to_json());
-            self.backend
-                .put(&self.path(&Sidecar::key(&key.to_string())), meta)
-                .await?;
-        } else {
-            options.attributes = attributes(&sidecar);
+        if self.directory.is_none() {
+            options.attributes = attributes(&headers);
+        } else if let Some(sidecar) = &place.sidecar {
+            let meta = PutPayload::from(headers.to_json());
+            self.backend.put(&self.path(sidecar), meta).await?;
         }
         let payload: PutPayload = parts.into_iter().collect();
         self.backend
-            .put_opts(&self.path(&key.to_string()), payload, options)
+            .put_opts(&self.path(&place.path), payload, options)
             .await?;
         Ok(())
+    }
+
+    /// Whether `from`, a part of the same server's store, has `key`; then this part has it too
+    /// afterwards. No bytes are read: a directory links the file, a bucket copies on its side.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub async fn take_over(&self, from: &Self, key: &Key) -> Result<bool> {
+        let (there, here) = (from.place(key), self.place(key));
+        if self.directory.is_some()
+            && let (Some(from), Some(to)) = (&there.sidecar, &here.sidecar)
+            && !self.copy(from, to, key).await?
+        {
+            return Ok(false);
+        }
+        self.copy(&there.path, &here.path, key).await
+    }
+
+    async fn copy(&self, from: &str, to: &str, key: &Key) -> Result<bool> {
+        match self.backend.copy(&self.path(from), &self.path(to)).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(not_written(e, key)),
+        }
+    }
+
+    /// Removes an object; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the store is away.
+    pub async fn remove(&self, key: &Key) -> Result<()> {
+        let place = self.place(key);
+        for path in [Some(place.path), place.sidecar].into_iter().flatten() {
+            match self.backend.delete(&self.path(&path)).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(e) => return Err(from_store(e, &path)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes everything under the folder `folder` of the store's root.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the store is away; what was removed until then is gone.
+    pub async fn remove_folder(&self, folder: &str) -> Result<()> {
+        if let Some(directory) = &self.directory {
+            let path = directory.join(folder);
+            return match tokio::fs::remove_dir_all(&path).await {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Error::io(format!("removing {}", path.display()), e))
+                }
+                _ => Ok(()),
+            };
+        }
+        for object in self.list(folder).await? {
+            let removed = self.backend.delete(&self.path(&object.key)).await;
+            if let Err(e) = removed
+                && !matches!(e, object_store::Error::NotFound { .. })
+            {
+                return Err(from_store(e, &object.key));
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects of `revision`, sizes by key relative to the title's root.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the store is away.
+    pub async fn list_revision(&self, revision: &str) -> Result<Vec<Listed>> {
+        let Some(asset) = &self.asset else {
+            return self.list(revision).await;
+        };
+        let folder = format!("{}/", asset_folder(asset));
+        let mut listed = self.list(&format!("{folder}{revision}")).await?;
+        for object in &mut listed {
+            if let Some(key) = object.key.strip_prefix(&folder) {
+                object.key = key.to_owned();
+            }
+        }
+        Ok(listed)
+    }
+
+    /// The object `key`, or `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn read(&self, key: &Key) -> Result<Option<Bytes>> {
+        self.get(&self.place(key).path).await
+    }
+
+    /// Bytes `start .. end` of the object `key`; fewer where it ends before.
+    ///
+    /// # Errors
+    /// As [`Self::get_range`].
+    pub async fn read_range(&self, key: &Key, start: u64, end: u64) -> Result<Bytes> {
+        self.get_range(&self.place(key).path, start, end).await
+    }
+
+    /// The length of the object `key`, or `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::size`].
+    pub async fn length(&self, key: &Key) -> Result<Option<u64>> {
+        self.size(&self.place(key).path).await
     }
 
     /// The whole object, or `None` when there is none of that name.
@@ -292,8 +459,10 @@ fn is_out_of_space(error: &(dyn std::error::Error + 'static)) -> bool {
 mod tests {
     use super::*;
 
+    const REVISION: &str = "0123456789abcdef0123456789abcdef";
+
     fn segment(number: u32) -> Key {
-        let revision = "0123456789abcdef0123456789abcdef".to_owned();
+        let revision = REVISION.to_owned();
         Key::Segment {
             revision,
             track: "v720".into(),
@@ -309,11 +478,12 @@ mod tests {
         assert_eq!(store.create(&segment(1), parts).unwrap(), Created::New);
         let again = vec![Bytes::from_static(b"other")];
         assert_eq!(store.create(&segment(1), again).unwrap(), Created::Existed);
-        let key = segment(1).to_string();
-        assert_eq!(store.get(&key).unwrap().unwrap(), &b"moofmdat"[..]);
-        assert_eq!(store.get_range(&key, 4, 100).unwrap(), &b"mdat"[..]);
-        assert_eq!(store.size(&segment(2).to_string()).unwrap(), None);
-        let listed = store.list("0123456789abcdef0123456789abcdef").unwrap();
+        let key = segment(1);
+        assert_eq!(store.read(&key).unwrap().unwrap(), &b"moofmdat"[..]);
+        assert_eq!(store.read_range(&key, 4, 100).unwrap(), &b"mdat"[..]);
+        assert_eq!(store.length(&segment(2)).unwrap(), None);
+        let listed = store.list_revision(REVISION).unwrap();
+        let key = key.to_string();
         assert_eq!(listed, [Listed { key, size: 8 }]);
     }
 
@@ -324,10 +494,8 @@ mod tests {
         store
             .create(&segment(3), vec![Bytes::from_static(b"x")])
             .unwrap();
-        let sidecar = store
-            .get(&Sidecar::key(&segment(3).to_string()))
-            .unwrap()
-            .unwrap();
+        let sidecar = Sidecar::key(&segment(3).to_string());
+        let sidecar = std::fs::read(directory.path().join(sidecar)).unwrap();
         let sidecar: Sidecar = serde_json::from_slice(&sidecar).unwrap();
         assert_eq!(sidecar.content_type, "video/iso.segment");
         assert_eq!(sidecar.cache_control, crate::layout::IMMUTABLE);
@@ -339,5 +507,35 @@ mod tests {
         let error = BlockingStore::open("/dev/null/out").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.to_string().contains("/dev/null/out"));
+    }
+
+    #[test]
+    fn an_asset_keeps_its_plan_out_of_what_is_delivered_and_takes_over_from_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlockingStore::open(directory.path().to_str().unwrap()).unwrap();
+        let asset = |id: &str| store.asset(&AssetId::parse(id).unwrap());
+        let (cats, dogs) = (asset("cats"), asset("dogs"));
+        let body = || vec![Bytes::from_static(b"x")];
+        let plan = Key::Private {
+            revision: REVISION.to_owned(),
+            name: "plan.json".to_owned(),
+        };
+        for key in [segment(1), plan.clone()] {
+            assert_eq!(cats.create(&key, body()).unwrap(), Created::New);
+        }
+        assert_eq!(dogs.create(&plan, body()).unwrap(), Created::Existed);
+        assert!(dogs.take_over(&cats, &segment(1)).unwrap());
+        assert!(!dogs.take_over(&cats, &segment(2)).unwrap());
+        let listed = dogs.list_revision(REVISION).unwrap();
+        assert_eq!(listed.first().unwrap().key, segment(1).to_string());
+        futures_executor::block_on(cats.store().remove(&segment(1))).unwrap();
+        assert_eq!(cats.length(&segment(1)).unwrap(), None);
+        let keys: Vec<String> = store.list("").unwrap().into_iter().map(|l| l.key).collect();
+        let left = [
+            format!("r/{REVISION}/plan.json"),
+            format!("v/dogs/.meta/{}.json", segment(1)),
+            format!("v/dogs/{}", segment(1)),
+        ];
+        assert_eq!(keys, left);
     }
 }

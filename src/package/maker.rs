@@ -1,0 +1,349 @@
+//! Makes segments of one title, whatever runs of them are asked for: media children encode, samples
+//! are cut, muxed and stored.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+use super::damage;
+use super::init::{audio_init, track_colour, video_init};
+use super::prepare::Prepared;
+use super::progress::{Event, Progress};
+use super::{check_stop, init_key, segment_key};
+use crate::cmaf::fragment::{FragmentKind, FragmentSample, fragment, fragment_head};
+use crate::cmaf::init_segment::{TrackInit, init_segment};
+use crate::error::{Error, ErrorKind, Result};
+use crate::media::{
+    AudioRendition, ChunkSpan, Colour, EncodedSample, Job, Joining, REORDER_FRAMES, SourceTrack,
+    TaskSummary, VideoPlan, VideoRendition,
+};
+use crate::plan::{CopiedSample, CopiedSegment, Lowering};
+use crate::sandbox::{self, Launcher};
+use crate::segmenter::{CutSegment, Segmenter};
+use crate::source;
+use crate::store::{BlockingStore, Created};
+use crate::time::Timescale;
+
+/// One prepared title and where its objects go. Any number of threads may make its segments at
+/// once.
+#[derive(Debug)]
+pub struct Maker {
+    pub(super) prepared: Arc<Prepared>,
+    pub(super) store: BlockingStore,
+    pub(super) sandbox: sandbox::Options,
+    pub(super) lowering: Lowering,
+}
+
+/// How a job is to be done.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// How encoded segments meet their neighbours.
+    pub joining: Joining,
+    /// Niceness of the media child, 0 to 19.
+    pub nice: i32,
+    /// Who is told of what is stored.
+    pub progress: &'a dyn Progress,
+    /// Ends the job when raised.
+    pub stop: &'a AtomicBool,
+}
+
+impl std::fmt::Debug for Attempt<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attempt")
+            .field("joining", &self.joining)
+            .field("nice", &self.nice)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Maker {
+    /// For the title `prepared`, whose objects go into `store`.
+    ///
+    /// # Errors
+    /// `Internal` when plan and index don't belong together.
+    pub fn new(
+        prepared: Arc<Prepared>,
+        store: BlockingStore,
+        sandbox: sandbox::Options,
+    ) -> Result<Self> {
+        let lowering = Lowering::new(Arc::clone(&prepared.plan), Arc::clone(&prepared.index))?;
+        Ok(Self {
+            prepared,
+            store,
+            sandbox,
+            lowering,
+        })
+    }
+
+    /// The title.
+    pub fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// Does a job; once more when a child died under it, as one does that the system ran out of
+    /// memory for.
+    ///
+    /// # Errors
+    /// `Invalid`, `Unsupported` or `DataLoss` for the source, `Exhausted` for a full disk,
+    /// `Unavailable` when it was stopped or a child died twice.
+    pub fn make(&self, job: &Job, attempt: &Attempt<'_>) -> Result<()> {
+        let run = job.run();
+        let (first, last) = (run.first_segment + 1, run.first_segment + run.segments);
+        self.twice(job, attempt)
+            .map_err(|e| match attempt.stop.load(Ordering::Relaxed) {
+                true => e,
+                false => e.context(format!("segments {first} to {last}")),
+            })
+    }
+
+    fn twice(&self, job: &Job, attempt: &Attempt<'_>) -> Result<()> {
+        let work = Work {
+            maker: self,
+            attempt,
+        };
+        match work.job(job) {
+            Err(e)
+                if e.kind() == ErrorKind::Unavailable && !attempt.stop.load(Ordering::Relaxed) =>
+            {
+                let why = e.to_string();
+                attempt.progress.event(Event::Retried { why: &why });
+                work.job(job)
+            }
+            done => done,
+        }
+    }
+
+    /// Stores a track's init segment. All tasks of a rendition must give the same.
+    pub(super) fn put_init(&self, track: &str, init: &TrackInit) -> Result<()> {
+        let key = init_key(&self.prepared.revision, track);
+        let bytes = init_segment(init);
+        if self.store.create(&key, vec![Bytes::from(bytes.clone())])? == Created::New {
+            return Ok(());
+        }
+        match self.store.read(&key)? {
+            Some(stored) if stored == bytes => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "{key}: the encoder now gives another configuration than the one stored; \
+                     it was updated since the run began: package into an empty folder"
+                ),
+            )),
+        }
+    }
+
+    /// The files that samples lie in.
+    pub(super) fn files(&self) -> (&File, Option<&File>) {
+        (self.prepared.source.file(), self.prepared.spool.as_ref())
+    }
+
+    pub(super) fn video(&self) -> Result<&VideoPlan> {
+        let video = self.prepared.plan.video.as_ref();
+        video.ok_or_else(|| Error::internal("the plan has no video"))
+    }
+
+    pub(super) fn track(&self, number: usize) -> &SourceTrack {
+        &self.prepared.index.tracks[number]
+    }
+}
+
+/// One attempt at work for one title.
+struct Work<'a> {
+    maker: &'a Maker,
+    attempt: &'a Attempt<'a>,
+}
+
+impl Work<'_> {
+    fn job(&self, job: &Job) -> Result<()> {
+        match job {
+            Job::EncodeVideo { renditions, run } => self.encode_video(renditions, *run),
+            Job::EncodeAudio { renditions, run } => self.encode_audio(renditions, *run),
+            Job::CopyVideo { rendition, run } => self.copy_video(*rendition, *run),
+            Job::CopyAudio { rendition, run } => self.copy_audio(*rendition, *run),
+        }
+    }
+
+    fn encode_video(&self, renditions: &[usize], run: ChunkSpan) -> Result<()> {
+        let video = self.maker.video()?;
+        let joining = self.attempt.joining;
+        let task = self.maker.lowering.video_task(run, renditions, joining)?;
+        let specs: Vec<&VideoRendition> = renditions
+            .iter()
+            .map(|rendition| &video.renditions[*rendition])
+            .collect();
+        let mut cutters = Vec::new();
+        for spec in &specs {
+            cutters.push((Segmenter::video(video, run)?, spec.id.as_str()));
+        }
+        let composition_delay = REORDER_FRAMES * video.frame_duration.unwrap_or(0);
+        let kind = FragmentKind::Video { composition_delay };
+        let (source, spool) = self.maker.files();
+        let summary =
+            self.launcher()
+                .video(&task, source, spool, self.attempt.stop, &mut |sample| {
+                    self.cut(&mut cutters, kind, sample)
+                })?;
+        self.finish(&cutters, run, &summary, task.timescale)?;
+        for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
+            self.maker.put_init(
+                &spec.id,
+                &video_init(video, spec, Colour::BT709, &config, composition_delay)?,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn encode_audio(&self, renditions: &[usize], run: ChunkSpan) -> Result<()> {
+        let task = self.maker.lowering.audio_task(renditions, run)?;
+        let specs: Vec<&AudioRendition> = renditions
+            .iter()
+            .map(|rendition| &self.maker.prepared.plan.audio[*rendition])
+            .collect();
+        let mut cutters = Vec::new();
+        for spec in &specs {
+            cutters.push((Segmenter::audio(spec, run)?, spec.id.as_str()));
+        }
+        let (source, spool) = self.maker.files();
+        let summary =
+            self.launcher()
+                .audio(&task, source, spool, self.attempt.stop, &mut |sample| {
+                    self.cut(&mut cutters, FragmentKind::Audio, sample)
+                })?;
+        self.finish(&cutters, run, &summary, task.timescale)?;
+        for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
+            self.maker.put_init(&spec.id, &audio_init(spec, config)?)?;
+        }
+        Ok(())
+    }
+
+    fn launcher(&self) -> Launcher {
+        Launcher::new(sandbox::Options {
+            nice: self.attempt.nice,
+            ..self.maker.sandbox.clone()
+        })
+    }
+
+    /// Sees that a task made every segment of its run, and keeps what it found damaged.
+    fn finish(
+        &self,
+        cutters: &[(Segmenter, &str)],
+        run: ChunkSpan,
+        summary: &TaskSummary,
+        timescale: Timescale,
+    ) -> Result<()> {
+        for (segmenter, track) in cutters {
+            segmenter.finish().map_err(|e| e.context(track))?;
+        }
+        let Some((_, track)) = cutters.first() else {
+            return Ok(());
+        };
+        let (store, revision) = (&self.maker.store, &self.maker.prepared.revision);
+        damage::keep(
+            store,
+            revision,
+            track,
+            run.first_segment,
+            summary,
+            timescale,
+        )
+    }
+
+    /// Gives a sample to its rendition's segmenter and stores the segment it completes.
+    fn cut(
+        &self,
+        cutters: &mut [(Segmenter, &str)],
+        kind: FragmentKind,
+        sample: EncodedSample,
+    ) -> Result<()> {
+        let (segmenter, track) = cutters
+            .get_mut(sample.rendition as usize)
+            .ok_or_else(|| Error::internal("the media child sent a rendition nobody asked for"))?;
+        match segmenter.push(sample)? {
+            Some(segment) => self.put_segment(track, kind, &segment),
+            None => Ok(()),
+        }
+    }
+
+    fn copy_video(&self, rendition: usize, run: ChunkSpan) -> Result<()> {
+        let video = self.maker.video()?;
+        let spec = &video.renditions[rendition];
+        let track = self.maker.track(video.source_track);
+        let composition_delay = self.maker.lowering.copied_video_delay()?;
+        let colour = track_colour(track);
+        let init = video_init(video, spec, colour, &track.config, composition_delay)?;
+        self.maker.put_init(&spec.id, &init)?;
+        let kind = FragmentKind::Video { composition_delay };
+        for segment in run.first_segment..run.first_segment + run.segments {
+            check_stop(self.attempt.stop)?;
+            let copied = self.maker.lowering.copied_video(segment)?;
+            self.put_copied(&spec.id, kind, segment + 1, &copied)?;
+        }
+        Ok(())
+    }
+
+    fn copy_audio(&self, rendition: usize, run: ChunkSpan) -> Result<()> {
+        let spec = &self.maker.prepared.plan.audio[rendition];
+        let config = self.maker.track(spec.source_track).config.clone();
+        self.maker.put_init(&spec.id, &audio_init(spec, config)?)?;
+        for segment in run.first_segment..run.first_segment + run.segments {
+            check_stop(self.attempt.stop)?;
+            let copied = self.maker.lowering.copied_audio(rendition, segment)?;
+            self.put_copied(&spec.id, FragmentKind::Audio, segment + 1, &copied)?;
+        }
+        Ok(())
+    }
+
+    fn put_copied(
+        &self,
+        track: &str,
+        kind: FragmentKind,
+        number: u32,
+        copied: &CopiedSegment,
+    ) -> Result<()> {
+        let decode_time = u64::try_from(copied.decode_time)
+            .map_err(|_| Error::internal("a copied segment starts before the presentation"))?;
+        let describe = |sample: &CopiedSample| FragmentSample {
+            size: sample.place.size,
+            duration: sample.duration,
+            composition_offset: sample.composition_offset,
+            sync: sample.sync,
+        };
+        let table: Vec<FragmentSample> = copied.samples.iter().map(describe).collect();
+        let mut bytes = fragment_head(kind, number, decode_time, &table)?;
+        let places = copied.samples.iter().map(|sample| sample.place);
+        source::gather(self.maker.prepared.source.file(), places, &mut bytes)?;
+        self.store_segment(track, number, bytes)
+    }
+
+    fn put_segment(&self, track: &str, kind: FragmentKind, segment: &CutSegment) -> Result<()> {
+        let bytes = fragment(kind, segment.number, segment.decode_time, &segment.samples)?;
+        self.store_segment(track, segment.number, bytes)
+    }
+
+    fn store_segment(&self, track: &str, number: u32, bytes: Vec<u8>) -> Result<()> {
+        // Its name says which source it was made of.
+        self.maker.prepared.source.check_unchanged()?;
+        let key = segment_key(&self.maker.prepared.revision, track, number);
+        let size = bytes.len() as u64;
+        if self.maker.store.create(&key, vec![Bytes::from(bytes)])? == Created::New {
+            self.attempt.progress.event(Event::Stored {
+                track,
+                number,
+                bytes: size,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The decoder configurations a task reported: one a rendition.
+fn configs(summary: &TaskSummary, renditions: usize) -> Result<Vec<Vec<u8>>> {
+    if summary.configs.len() != renditions {
+        return Err(Error::internal(
+            "the media child left out a decoder configuration",
+        ));
+    }
+    Ok(summary.configs.clone())
+}

@@ -1,0 +1,223 @@
+//! The presentation that a plan becomes: planned times, codecs as the init segments say, and sizes,
+//! measured or expected.
+
+use std::collections::BTreeMap;
+
+use super::damage;
+use super::prepare::Prepared;
+use super::stored::Stored;
+use super::{init_key, segment_key};
+use crate::cmaf;
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::Key;
+use crate::media::{
+    AudioMethod, AudioRendition, AudioTrack, Colour, ExpectedRates, Plan, Presentation,
+    SegmentInfo, TrackCommon, VideoMethod, VideoPlan, VideoRendition, VideoTrack,
+};
+use crate::segmenter::last_audio_duration;
+use crate::store::BlockingStore;
+use crate::time::Timescale;
+
+/// Where the sizes of segments come from.
+#[derive(Debug)]
+pub(super) enum Sizes<'a> {
+    /// All segments are stored.
+    Measured(&'a Stored),
+    /// None need be: rates by track.
+    Expected(BTreeMap<String, ExpectedRates>),
+}
+
+impl Sizes<'_> {
+    fn segment(&self, track: &str, number: u32) -> Option<u64> {
+        match self {
+            Self::Measured(stored) => stored.segment_size(track, number),
+            Self::Expected(_) => Some(0),
+        }
+    }
+
+    fn expected(&self, track: &str) -> Option<ExpectedRates> {
+        match self {
+            Self::Measured(_) => None,
+            Self::Expected(rates) => rates.get(track).copied(),
+        }
+    }
+}
+
+/// Bytes of all media objects.
+pub(super) fn total_bytes(presentation: &Presentation) -> u64 {
+    let video = presentation.video.iter().map(|track| &track.common);
+    let audio = presentation.audio.iter().map(|track| &track.common);
+    let track_bytes = |track: &TrackCommon| {
+        track.init_bytes
+            + track
+                .segments
+                .iter()
+                .map(|segment| segment.bytes)
+                .sum::<u64>()
+    };
+    video.chain(audio).map(track_bytes).sum()
+}
+
+/// The record of what was made: planned times, measured sizes, codecs as the init segments say.
+pub(super) fn presentation(
+    store: &BlockingStore,
+    prepared: &Prepared,
+    sizes: &Sizes<'_>,
+) -> Result<Presentation> {
+    let plan = prepared.plan.as_ref();
+    let revision = &prepared.revision;
+    let mut video = Vec::new();
+    if let Some(video_plan) = &plan.video {
+        for (at, rendition) in video_plan.renditions.iter().enumerate() {
+            let is_lowest = at > 0 && at + 1 == video_plan.renditions.len();
+            let durations = video_plan
+                .segments
+                .iter()
+                .map(|span| span.duration.unsigned_abs());
+            let common = common(
+                store,
+                revision,
+                sizes,
+                &rendition.id,
+                video_plan.timescale,
+                durations,
+            )?;
+            video.push(video_track(plan, video_plan, rendition, common, is_lowest));
+        }
+    }
+    let mut audio = Vec::new();
+    for (at, rendition) in plan.audio.iter().enumerate() {
+        let timescale = Timescale::new(rendition.sample_rate)
+            .ok_or_else(|| Error::internal("a sample rate of zero in the plan"))?;
+        let durations = audio_durations(rendition);
+        let common = common(
+            store,
+            revision,
+            sizes,
+            &rendition.id,
+            timescale,
+            durations.into_iter(),
+        )?;
+        audio.push(audio_track(plan, at, common));
+    }
+    let mut warnings = plan.warnings.clone();
+    warnings.extend(damage::told(store, revision)?);
+    Ok(Presentation {
+        revision: revision.clone(),
+        source_digest: plan.source_digest.clone(),
+        duration: plan.duration,
+        video,
+        audio,
+        text: Vec::new(),
+        waivers: plan.waivers.clone(),
+        warnings,
+    })
+}
+
+fn common(
+    store: &BlockingStore,
+    revision: &str,
+    sizes: &Sizes<'_>,
+    track: &str,
+    timescale: Timescale,
+    durations: impl Iterator<Item = u64>,
+) -> Result<TrackCommon> {
+    let lost = |key: &Key| Error::new(ErrorKind::DataLoss, format!("{key} is not in the store"));
+    let key = init_key(revision, track);
+    let init = store.read(&key)?.ok_or_else(|| lost(&key))?;
+    let mut segments = Vec::new();
+    for (number, duration) in (1..).zip(durations) {
+        let bytes = sizes
+            .segment(track, number)
+            .ok_or_else(|| lost(&segment_key(revision, track, number)))?;
+        segments.push(SegmentInfo { duration, bytes });
+    }
+    let info = cmaf::read::read_init(&init)?;
+    let mut entries = info
+        .tracks
+        .into_iter()
+        .flat_map(|track| track.sample_entries);
+    let codecs = entries
+        .next()
+        .and_then(|entry| entry.codecs)
+        .ok_or_else(|| Error::internal(format!("{key} names no codec")))?;
+    Ok(TrackCommon {
+        id: track.to_owned(),
+        codecs,
+        timescale,
+        init_bytes: init.len() as u64,
+        segments,
+        expected: sizes.expected(track),
+    })
+}
+
+fn video_track(
+    plan: &Plan,
+    video: &VideoPlan,
+    rendition: &VideoRendition,
+    common: TrackCommon,
+    is_lowest: bool,
+) -> VideoTrack {
+    let copied = rendition.method == VideoMethod::Copy;
+    let audio_group = (0..plan.audio.len())
+        .filter(|at| plan.audio[*at].source_track == plan.audio[0].source_track)
+        .map(|at| audio_group(plan, at))
+        .nth(usize::from(is_lowest))
+        .or_else(|| (!plan.audio.is_empty()).then(|| audio_group(plan, 0)));
+    VideoTrack {
+        common,
+        width: rendition.width,
+        height: rendition.height,
+        frame_rate: video.frame_rate,
+        colour: if copied {
+            video.picture.colour
+        } else {
+            Colour::BT709
+        },
+        copied,
+        audio_group,
+    }
+}
+
+fn audio_track(plan: &Plan, at: usize, common: TrackCommon) -> AudioTrack {
+    let rendition = &plan.audio[at];
+    AudioTrack {
+        common,
+        group: audio_group(plan, at),
+        language: rendition.language.clone(),
+        name: rendition.name.clone(),
+        default: rendition.default,
+        channels: rendition.channels,
+        sample_rate: rendition.sample_rate,
+        priming: rendition.priming,
+        copied: matches!(rendition.method, AudioMethod::Copy { .. }),
+    }
+}
+
+/// The group of an audio rendition: `audio` for the best of each language, `audio-2` for the
+/// second, and so on.
+fn audio_group(plan: &Plan, at: usize) -> String {
+    let source = plan.audio[at].source_track;
+    let before = plan.audio[..at]
+        .iter()
+        .filter(|other| other.source_track == source)
+        .count();
+    match before {
+        0 => "audio".to_owned(),
+        n => format!("audio-{}", n + 1),
+    }
+}
+
+/// Sums of the sample durations of each segment.
+fn audio_durations(rendition: &AudioRendition) -> Vec<u64> {
+    let frame = u64::from(rendition.frame_length);
+    let mut durations: Vec<u64> = rendition
+        .segments
+        .iter()
+        .map(|span| u64::from(span.frames) * frame)
+        .collect();
+    if let Some(last) = durations.last_mut() {
+        *last = *last + u64::from(last_audio_duration(rendition)) - frame;
+    }
+    durations
+}
