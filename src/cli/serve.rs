@@ -1,21 +1,40 @@
-//! `headwater serve --data DIR`: deliver what was packaged over HTTP.
+//! `headwater serve --data DIR`: take uploads, make streams of them, deliver them.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::say;
+use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::origin;
+use crate::server::{Listeners, Server};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The folder whose presentations are delivered; made if it isn't there
+    /// Folder of catalog, sources and streams; made if it isn't there
     #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080",
-        value_parser = parse_address)]
-    listen: String,
+    data: Option<PathBuf>,
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    listen: Option<String>,
+    /// Address and port that deliver streams and nothing else
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    delivery_listen: Option<String>,
+    /// Where streams are kept: a directory, or s3://bucket/prefix [default: DIR]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// The catalog: sqlite:///path [default: a file in DIR]
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Background tasks at a time [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    workers: Option<u16>,
+    /// Configuration file (TOML); flags override it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What playback URLs begin with, for example https://video.example.com
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
 }
 
 /// `HOST:PORT`, as text: a host name is looked up when it is listened on.
@@ -30,25 +49,64 @@ fn parse_address(text: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let listen = &arguments.listen;
-    let unavailable = |e: std::io::Error| {
+impl Arguments {
+    /// The file, the environment over it, the flags over both.
+    fn config(&self) -> Result<Config> {
+        let file = match &self.config {
+            Some(file) => Config::read(file)?,
+            None => Config::default(),
+        };
+        let mut config = file.with_environment();
+        config.data = self.data.clone().or(config.data);
+        config.listen = self.listen.clone().unwrap_or(config.listen);
+        config.delivery_listen = self.delivery_listen.clone().or(config.delivery_listen);
+        config.store = self.store.clone().or(config.store);
+        config.database = self.database.clone().or(config.database);
+        config.workers = self.workers.map(usize::from).or(config.workers);
+        config.public_url = self.public_url.clone().or(config.public_url);
+        Ok(config)
+    }
+}
+
+fn listen(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|e| {
         use std::io::ErrorKind::{AddrInUse, PermissionDenied};
         let fix = match e.kind() {
             AddrInUse => "another program is there; name another port",
             PermissionDenied => "ports below 1024 need more rights; name a higher one",
             _ => "name an address of this machine",
         };
-        let message = format!("can't listen on {listen}; {fix}");
+        let message = format!("can't listen on {address}; {fix}");
         Error::new(ErrorKind::Unavailable, message).with_source(e)
+    })
+}
+
+fn address(listener: &TcpListener) -> Result<std::net::SocketAddr> {
+    let address = listener.local_addr();
+    address.map_err(|e| Error::io("asking which address is listened on", e))
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    let config = arguments.config()?;
+    let Some(data) = config.data.clone() else {
+        return Err(Error::invalid("no data folder; give --data DIR"));
     };
-    let listener = TcpListener::bind(listen).map_err(unavailable)?;
-    let address = listener.local_addr().map_err(unavailable)?;
-    let data = arguments.data.to_string_lossy();
-    let store = crate::store::Store::open(&data)?;
-    say(&format!("listening on http://{address}"));
-    for entry in origin::entry_points(&arguments.data) {
+    let main = listen(&config.listen)?;
+    let delivery = config.delivery_listen.as_deref().map(listen).transpose()?;
+    let shown = address(&main)?;
+    let shown_delivery = delivery.as_ref().map(address).transpose()?;
+    let server = Server::start(&config, Listeners { main, delivery })?;
+    say(&format!("listening on http://{shown}"));
+    if let Some(address) = shown_delivery {
+        say(&format!("delivering on http://{address}"));
+    }
+    list(&data, &shown.to_string());
+    server.run()
+}
+
+/// Tells what is there to play.
+fn list(data: &Path, address: &str) {
+    for entry in origin::entry_points(data) {
         say(&format!("  http://{address}/{entry}"));
     }
-    origin::run(listener, store)
 }

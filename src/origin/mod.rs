@@ -1,46 +1,74 @@
 //! Delivery over HTTP of what the store holds: GET and HEAD of our own objects, with ranges,
 //! validators, cache rules and CORS (conformance O02 to O07). Nothing else is visible.
+//!
+//! A segment of a planned title that isn't stored yet is demanded from the queue, and its request
+//! waits for it.
 
 mod path;
 mod range;
 
-use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 
+use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
+use crate::layout::Key;
+use crate::media::{AssetId, AssetState, RenditionSummary};
+use crate::queue::Queue;
+use crate::queue::demand::Wanted;
 use crate::store::{Sidecar, Store};
 use path::{Deliverable, decoded, deliverable, encoded};
 use range::{Selection, select};
 
 /// Longer than any CDN keeps a connection, so that it is never we who close first.
-const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(185);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(185);
 
-/// Serves until the process is told to stop, then lets transfers end.
-///
-/// # Errors
-/// When the listener fails.
-pub fn run(listener: TcpListener, store: Store) -> Result<()> {
-    let server = async move {
-        let app = move || {
-            App::new()
-                .app_data(web::Data::new(store.clone()))
-                .route("/healthz", web::get().to(healthz))
-                .default_service(web::to(deliver))
-        };
-        HttpServer::new(app)
-            .keep_alive(KEEP_ALIVE)
-            .listen(listener)?
-            .run()
-            .await
-    };
-    actix_web::rt::System::new()
-        .block_on(server)
-        .map_err(|e| Error::io("serving", e))
+/// How long a request waits for a segment that is being made. CDNs give up after 30 s.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is delivered, and who makes what isn't there yet.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    store: Store,
+    /// The catalog of what is planned and the queue that makes it; without them only what is
+    /// stored is delivered.
+    making: Option<Making>,
+}
+
+#[derive(Debug, Clone)]
+struct Making {
+    catalog: Catalog,
+    queue: Queue,
+    patience: Duration,
+}
+
+impl Origin {
+    /// Delivers what `store` holds, and has made what `catalog` knows to be planned, for which a
+    /// request waits up to `patience`.
+    pub fn new(store: Store, catalog: Catalog, queue: Queue, patience: Duration) -> Self {
+        let making = Some(Making {
+            catalog,
+            queue,
+            patience,
+        });
+        Self { store, making }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// Routes of delivery; needs [`Origin`] as application data. To be called last: it answers every
+/// path that no other route has.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config.default_service(web::to(deliver));
 }
 
 /// URL paths of the HLS entry points in a data folder, at most three folders deep, sorted.
@@ -67,17 +95,11 @@ fn find_entries(folder: &Path, prefix: &str, depth: u32, found: &mut Vec<String>
     }
 }
 
-async fn healthz() -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .body("ok\n")
-}
-
 #[expect(
     clippy::future_not_send,
     reason = "actix-web runs a request on one thread; its types are not Send"
 )]
-async fn deliver(request: HttpRequest, store: web::Data<Store>) -> HttpResponse {
+async fn deliver(request: HttpRequest, origin: web::Data<Origin>) -> HttpResponse {
     match *request.method() {
         Method::GET | Method::HEAD => {}
         Method::OPTIONS => return preflight(),
@@ -86,10 +108,83 @@ async fn deliver(request: HttpRequest, store: web::Data<Store>) -> HttpResponse 
     let Some(wanted) = decoded(request.path()).and_then(|path| deliverable(&path)) else {
         return not_found();
     };
-    match respond(&request, &store, &wanted).await {
+    let mut answer = respond(&request, &origin.store, &wanted).await;
+    if matches!(answer, Ok(None)) {
+        answer = match origin.have_made(&wanted).await {
+            Ok(Demand::Made) => respond(&request, &origin.store, &wanted).await,
+            Ok(Demand::NotPlanned) => Ok(None),
+            Ok(Demand::Late) => return being_made(),
+            Err(e) => Err(e),
+        };
+    }
+    match answer {
         Ok(Some(response)) => response,
         Ok(None) => not_found(),
         Err(e) => unavailable(&e),
+    }
+}
+
+/// What came of having an object made.
+enum Demand {
+    /// It is stored now.
+    Made,
+    /// It isn't there within the time.
+    Late,
+    /// It is no segment of a title that is being made.
+    NotPlanned,
+}
+
+impl Origin {
+    /// Has the segment `wanted` made if it is planned.
+    async fn have_made(&self, wanted: &Deliverable) -> Result<Demand> {
+        let Some(making) = &self.making else {
+            return Ok(Demand::NotPlanned);
+        };
+        let Some(segment) = making.planned(wanted).await? else {
+            return Ok(Demand::NotPlanned);
+        };
+        let object = format!("{}{}", wanted.folder, wanted.key);
+        let is_stored = || async { Ok(self.store.size(&object).await?.is_some()) };
+        let made = making
+            .queue
+            .demand(&segment, making.patience, is_stored)
+            .await?;
+        Ok(if made { Demand::Made } else { Demand::Late })
+    }
+}
+
+impl Making {
+    /// The segment that `wanted` is, if some asset that is not complete yet has it planned.
+    async fn planned(&self, wanted: &Deliverable) -> Result<Option<Wanted>> {
+        let Key::Segment {
+            revision,
+            track,
+            number,
+        } = &wanted.key
+        else {
+            return Ok(None);
+        };
+        let id = wanted
+            .folder
+            .strip_prefix("v/")
+            .and_then(|id| id.strip_suffix('/'));
+        let Some(id) = id.and_then(|id| AssetId::parse(id).ok()) else {
+            return Ok(None);
+        };
+        let Some(asset) = self.catalog.asset(&id).await? else {
+            return Ok(None);
+        };
+        let has = |rendition: &RenditionSummary| {
+            rendition.id == *track && (1..=rendition.segments).contains(number)
+        };
+        let planned = matches!(asset.state, AssetState::Ready | AssetState::Complete)
+            && asset.revision.as_ref() == Some(revision)
+            && asset.renditions.iter().any(has);
+        Ok(planned.then(|| Wanted {
+            asset: id,
+            track: track.clone(),
+            number: *number,
+        }))
     }
 }
 
@@ -257,12 +352,29 @@ fn unsatisfiable(length: u64) -> HttpResponse {
     .map_headers(|headers| headers.insert(header::CONTENT_RANGE, value))
 }
 
+/// A segment that takes longer than a request may: come back soon.
+fn being_made() -> HttpResponse {
+    let mut response = problem(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "no-store",
+        "the segment is being made; ask again",
+    );
+    let soon = header::HeaderValue::from_static("1");
+    response.headers_mut().insert(header::RETRY_AFTER, soon);
+    response
+}
+
 fn unavailable(error: &Error) -> HttpResponse {
     let status = match error.kind() {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
-    problem(status, "no-store", "the store can't be read; try again")
+    let mut response = problem(status, "no-store", "this can't be had now; try again");
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let soon = header::HeaderValue::from_static("2");
+        response.headers_mut().insert(header::RETRY_AFTER, soon);
+    }
+    response
 }
 
 /// RFC 9457 problem details.

@@ -8,6 +8,7 @@
 //! Order: the most urgent first, and among equals the one enqueued first. A task that is `last`
 //! waits until no other of its asset is queued or running.
 
+pub mod demand;
 mod retry;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,8 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 pub use crate::catalog::{DeadTask, Depth, NewTask};
+
+use demand::Demands;
 
 use crate::catalog::{Catalog, ClaimedTask, Lapsed, TaskEnd};
 use crate::clock::Clock;
@@ -101,6 +104,8 @@ struct Shared {
     claims: Mutex<HashMap<i64, Held>>,
     /// Tasks given up without a worker that could tell.
     died: Mutex<Vec<DeadTask>>,
+    /// Requests that wait for segments.
+    demands: Demands,
 }
 
 #[derive(Debug)]
@@ -131,6 +136,24 @@ impl Queue {
     /// What the catalog says.
     pub async fn recover(&self) -> Result<()> {
         self.requeue(Lapsed::All).await
+    }
+
+    /// Who waits for which segment.
+    pub fn demands(&self) -> &Demands {
+        &self.shared.demands
+    }
+
+    /// How long a claim holds without being extended.
+    pub fn lease(&self) -> Duration {
+        self.options.lease
+    }
+
+    /// Raises the stop flag of every claim of this process: it is about to end.
+    pub fn stop_all(&self) {
+        for held in locked(&self.shared.claims).values() {
+            held.stop.store(true, Ordering::Relaxed);
+        }
+        self.shared.changed.notify_waiters();
     }
 
     async fn requeue(&self, lapsed: Lapsed) -> Result<()> {

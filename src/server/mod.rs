@@ -1,1 +1,290 @@
 //! The whole server: catalog, store, workers, routes, and its orderly end.
+//!
+//! HTTP runs on actix's threads, everything in the background on a runtime of its own, work on
+//! plain threads; see [`crate::worker`].
+
+mod health;
+mod resume;
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer, web};
+use tokio::runtime::Runtime;
+
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::origin::{self, Origin};
+use crate::queue::{self, Queue};
+use crate::sandbox;
+use crate::store::BlockingStore;
+use crate::worker::{self, Pull, Workers, Workshop};
+use health::Health;
+
+/// How long transfers may go on after the server was told to stop, in seconds.
+const DRAIN_SECONDS: u64 = 25;
+/// Threads that take urgent tasks beside the steady ones, at least.
+const LEAST_URGENT_THREADS: usize = 3;
+
+/// The sockets a server listens on.
+#[derive(Debug)]
+pub struct Listeners {
+    /// API, pages and delivery.
+    pub main: TcpListener,
+    /// Delivery alone.
+    pub delivery: Option<TcpListener>,
+}
+
+/// A server that is ready to run.
+pub struct Server {
+    listeners: Listeners,
+    runtime: Runtime,
+    workers: Workers,
+    parts: Parts,
+    /// Keeps other servers off the folder while this one lives.
+    _lock: File,
+}
+
+/// What the routes need.
+#[derive(Debug, Clone)]
+struct Parts {
+    catalog: Catalog,
+    queue: Queue,
+    origin: Origin,
+    workshop: Workshop,
+    health: Health,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("listeners", &self.listeners)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Opens everything and starts the workers.
+    ///
+    /// # Errors
+    /// `Unavailable` when another server has the folder or a part of it can't be opened, `Invalid`
+    /// for what the configuration gets wrong.
+    pub fn start(config: &Config, listeners: Listeners) -> Result<Self> {
+        let data = data_folder(config)?;
+        let lock = lock(&data)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("background")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::io("starting the background threads", e))?;
+        let clock = Clock::system();
+        let place = catalog_place(config, &data)?;
+        let catalog = runtime.block_on(Catalog::open(&place, clock.clone()))?;
+        let queue = Queue::new(catalog.clone(), clock, queue::Options::default());
+        let shown_store = config
+            .store
+            .clone()
+            .unwrap_or_else(|| data.to_string_lossy().into_owned());
+        let store = BlockingStore::open(&shown_store)?;
+        let origin = Origin::new(
+            store.store().clone(),
+            catalog.clone(),
+            queue.clone(),
+            origin::PATIENCE,
+        );
+        let workshop = Workshop::new(
+            catalog.clone(),
+            queue.clone(),
+            store,
+            no_pull(),
+            worker_options(config, data),
+            runtime.handle().clone(),
+        );
+        runtime.block_on(resume::resume(&catalog, &queue))?;
+        let workers = workshop.start()?;
+        let health = Health::new(catalog.clone(), queue.clone());
+        Ok(Self {
+            listeners,
+            runtime,
+            workers,
+            parts: Parts {
+                catalog,
+                queue,
+                origin,
+                workshop,
+                health,
+            },
+            _lock: lock,
+        })
+    }
+
+    /// Serves until the process is told to stop; then lets transfers end, and ends the workers,
+    /// whose tasks go on at the next start.
+    ///
+    /// # Errors
+    /// When a listener fails.
+    pub fn run(self) -> Result<()> {
+        let Self {
+            listeners,
+            runtime,
+            workers,
+            parts,
+            _lock,
+        } = self;
+        let health = parts.health.clone();
+        let served = actix_web::rt::System::new().block_on(serve(listeners, parts, health));
+        workers.end();
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        served.map_err(|e| Error::io("serving", e))
+    }
+}
+
+async fn serve(listeners: Listeners, parts: Parts, health: Health) -> std::io::Result<()> {
+    let routes = parts.clone();
+    let app = move || {
+        let parts = routes.clone();
+        App::new()
+            .app_data(web::Data::new(parts.catalog))
+            .app_data(web::Data::new(parts.queue))
+            .app_data(web::Data::new(parts.origin))
+            .app_data(web::Data::new(parts.workshop))
+            .app_data(web::Data::new(parts.health))
+            .configure(health::routes)
+            .configure(origin::routes)
+    };
+    let main = HttpServer::new(app)
+        .keep_alive(origin::KEEP_ALIVE)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals()
+        .listen(listeners.main)?
+        .run();
+    let mut handles = vec![main.handle()];
+    let delivery = match listeners.delivery {
+        None => None,
+        Some(listener) => {
+            let app = move || {
+                App::new()
+                    .app_data(web::Data::new(parts.origin.clone()))
+                    .app_data(web::Data::new(parts.health.clone()))
+                    .configure(health::probes)
+                    .configure(origin::routes)
+            };
+            let server = HttpServer::new(app)
+                .keep_alive(origin::KEEP_ALIVE)
+                .shutdown_timeout(DRAIN_SECONDS)
+                .disable_signals()
+                .listen(listener)?
+                .run();
+            handles.push(server.handle());
+            Some(server)
+        }
+    };
+    actix_web::rt::spawn(stop_on_signal(handles, health));
+    match delivery {
+        None => main.await,
+        Some(delivery) => futures_util::future::try_join(main, delivery)
+            .await
+            .map(drop),
+    }
+}
+
+/// Ctrl-C and SIGTERM: says that it is not ready any more, takes no new connections, lets
+/// transfers end. A second signal ends the program at once.
+async fn stop_on_signal(handles: Vec<actix_web::dev::ServerHandle>, health: Health) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if stopping {
+            std::process::exit(3);
+        }
+        stopping = true;
+        health.drain();
+        for handle in &handles {
+            drop(handle.stop(true));
+        }
+    }
+}
+
+fn data_folder(config: &Config) -> Result<PathBuf> {
+    let Some(data) = &config.data else {
+        return Err(Error::invalid("no data folder; give --data DIR"));
+    };
+    let shown = data.display();
+    let unusable = |e: std::io::Error| {
+        let message = format!("{shown} can't be used as a folder; name one that can be written");
+        Error::new(ErrorKind::Unavailable, message).with_source(e)
+    };
+    std::fs::create_dir_all(data.join("src")).map_err(unusable)?;
+    data.canonicalize().map_err(unusable)
+}
+
+/// Keeps a second server off the folder: it would take this one's tasks for abandoned.
+fn lock(data: &Path) -> Result<File> {
+    let path = data.join(".serve.lock");
+    let file =
+        File::create(&path).map_err(|e| Error::io(format!("making {}", path.display()), e))?;
+    file.try_lock().map_err(|_| {
+        let message = format!(
+            "another server uses {}; stop it, or name another folder",
+            data.display()
+        );
+        Error::new(ErrorKind::Unavailable, message)
+    })?;
+    Ok(file)
+}
+
+fn catalog_place(config: &Config, data: &Path) -> Result<PathBuf> {
+    match &config.database {
+        None => Ok(data.join("catalog.sqlite")),
+        Some(url) => match url
+            .strip_prefix("sqlite://")
+            .or_else(|| url.strip_prefix("sqlite:"))
+        {
+            Some(path) => Ok(PathBuf::from(path)),
+            None => Err(Error::unsupported(format!(
+                "{url}: no database of that kind in this build; give sqlite:///path/to/file"
+            ))),
+        },
+    }
+}
+
+fn worker_options(config: &Config, data: PathBuf) -> worker::Options {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let steady_threads = config.workers.unwrap_or(cores);
+    worker::Options {
+        data,
+        urgent_threads: if steady_threads == 0 {
+            0
+        } else {
+            LEAST_URGENT_THREADS.max(cores)
+        },
+        steady_threads,
+        sandbox: sandbox::Options {
+            strict: config.strict_sandbox,
+            ..sandbox::Options::default()
+        },
+    }
+}
+
+fn no_pull() -> Pull {
+    Arc::new(|_asset, _stop: Arc<AtomicBool>| {
+        Box::pin(async { Err(Error::unsupported("no sources are pulled here")) })
+    })
+}

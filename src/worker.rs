@@ -1,1 +1,0 @@
-//! Claims tasks, does them, reports.

@@ -1,0 +1,230 @@
+//! Claims tasks, does them, reports.
+//!
+//! A worker is a thread: media children die with the thread that started them, and each waits for
+//! its child. Some threads take urgent tasks only, so that a segment somebody waits for never
+//! stands behind a long background task; the system's scheduler then gives the urgent child the
+//! processor, because background children are nice.
+//!
+//! A worker may be killed at any instant: what it did is in the store, and its task is claimed
+//! again.
+
+mod captions;
+mod progress;
+mod removal;
+mod tasks;
+mod titles;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::media::{Asset, Priority};
+use crate::queue::{Claim, Fate, Queue};
+use crate::sandbox;
+use crate::store::BlockingStore;
+use titles::Titles;
+
+/// How long a thread without work sleeps at most before it looks again: leases that ran out and
+/// retries that are due announce themselves to nobody.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Fetches the source of an asset from its URL: the bytes into its file, the digest into the
+/// catalog. Ends soon after the flag is raised.
+pub type Pull = Arc<dyn Fn(Asset, Arc<AtomicBool>) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+
+/// How workers work.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder of the sources, `src/{asset}/source`, and of scratch files.
+    pub data: PathBuf,
+    /// Threads that take what somebody waits for and what players ask for first.
+    pub urgent_threads: usize,
+    /// Threads that take anything.
+    pub steady_threads: usize,
+    /// The media children's limits.
+    pub sandbox: sandbox::Options,
+}
+
+/// What all worker threads share, and what requests need of them.
+#[derive(Clone)]
+pub struct Workshop {
+    /// Shared by all threads; nothing in it changes but what guards itself.
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    catalog: Catalog,
+    queue: Queue,
+    store: BlockingStore,
+    options: Options,
+    pull: Pull,
+    titles: Titles,
+    runtime: Handle,
+    /// Held while entry points are rendered and written, so that the last writer has seen all
+    /// captions and the newest rates.
+    entries: Mutex<()>,
+}
+
+impl std::fmt::Debug for Workshop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workshop")
+            .field("options", &self.shared.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Workshop {
+    /// A workshop over a server's `store`. Async calls run on `runtime`.
+    pub fn new(
+        catalog: Catalog,
+        queue: Queue,
+        store: BlockingStore,
+        pull: Pull,
+        options: Options,
+        runtime: Handle,
+    ) -> Self {
+        let titles = Titles::new(store.clone(), options.clone());
+        Self {
+            shared: Arc::new(Shared {
+                catalog,
+                queue,
+                store,
+                options,
+                pull,
+                titles,
+                runtime,
+                entries: Mutex::new(()),
+            }),
+        }
+    }
+
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub fn start(&self) -> Result<Workers> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let options = &self.shared.options;
+        let urgent = (0..options.urgent_threads).map(|n| (format!("urgent-{n}"), Priority::First));
+        let steady = (0..options.steady_threads).map(|n| (format!("steady-{n}"), Priority::Batch));
+        let mut threads = Vec::new();
+        for (name, least) in urgent.chain(steady) {
+            let thread = Thread {
+                workshop: self.clone(),
+                name: format!("{}/{name}", std::process::id()),
+                least,
+                stop: Arc::clone(&stop),
+            };
+            let started = std::thread::Builder::new()
+                .name(name)
+                .spawn(move || thread.run())
+                .map_err(|e| Error::io("starting a worker thread", e))?;
+            threads.push(started);
+        }
+        Ok(Workers {
+            stop,
+            threads,
+            queue: self.shared.queue.clone(),
+        })
+    }
+}
+
+/// The running threads.
+#[derive(Debug)]
+pub struct Workers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    queue: Queue,
+}
+
+impl Workers {
+    /// Ends all threads and their children. What they were doing stays in the queue, as if the
+    /// machine had lost its power.
+    pub fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.queue.stop_all();
+        for thread in self.threads {
+            // A thread that panicked has ended too.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One worker thread.
+struct Thread {
+    workshop: Workshop,
+    name: String,
+    least: Priority,
+    stop: Arc<AtomicBool>,
+}
+
+impl Thread {
+    fn run(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let shared = &self.workshop.shared;
+            let claim = shared.queue.next(&self.name, self.least, IDLE);
+            match shared.runtime.block_on(claim) {
+                Ok(Some(claim)) => self.work(&Arc::new(claim)),
+                Ok(None) => self.workshop.bury_the_dead(),
+                Err(e) => {
+                    tracing_line(&format!("claiming a task failed: {e}"));
+                    std::thread::park_timeout(IDLE);
+                }
+            }
+        }
+    }
+
+    fn work(&self, claim: &Arc<Claim>) {
+        let shared = &self.workshop.shared;
+        let lease = shared
+            .runtime
+            .spawn(keep(shared.queue.clone(), Arc::clone(claim)));
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            self.workshop.perform(claim)
+        }))
+        .unwrap_or_else(|_| Err(Error::internal("a worker thread panicked")));
+        lease.abort();
+        if self.stop.load(Ordering::Relaxed) && done.is_err() {
+            // Not the task's fault: it is claimed again at the next start.
+            return;
+        }
+        let outcome = done.as_ref().map(Clone::clone);
+        match shared.runtime.block_on(shared.queue.finish(claim, outcome)) {
+            Ok(Fate::Dead) => {
+                if let Err(error) = &done {
+                    self.workshop.give_up(&claim.asset, &claim.work, error);
+                }
+            }
+            Ok(_) => {}
+            Err(e) => tracing_line(&format!("reporting a task failed: {e}")),
+        }
+    }
+}
+
+/// Extends the lease of a task for as long as it is polled, that is while the task is worked on.
+async fn keep(queue: Queue, claim: Arc<Claim>) {
+    let mut beat = tokio::time::interval(queue.lease() / 3);
+    beat.tick().await;
+    loop {
+        beat.tick().await;
+        match queue.extend(&claim).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(e) => tracing_line(&format!("extending a lease failed: {e}")),
+        }
+    }
+}
+
+/// A line for the operator on standard error. A reader that went away is no reason to stop.
+fn tracing_line(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "worker: {line}");
+}
