@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 const STEPS: &[&str] = &[
     include_str!("tables/1_assets.sql"),
     include_str!("tables/2_tasks.sql"),
+    include_str!("tables/3_access.sql"),
 ];
 
 /// Takes the steps that were not yet taken, all or none.

@@ -13,14 +13,18 @@
 //! with whoever does the work.
 
 mod assets;
+mod captions;
 mod change;
 mod events;
+mod idempotency;
+mod keys;
 mod migrations;
 mod place;
 mod row;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -29,9 +33,13 @@ use sqlx::sqlite::SqlitePool;
 use tokio::sync::{Mutex, broadcast};
 
 pub use assets::{NewAsset, Page, Planned};
+pub use captions::{Caption, NewCaption};
 pub use events::Event;
+pub use idempotency::Begun;
+pub use keys::{ApiKey, CreatedKey, NewKey, Scope};
 pub(crate) use tasks::{ClaimedTask, Lapsed, TaskEnd};
 pub use tasks::{DeadTask, Depth, NewTask};
+pub use uploads::{NewUpload, Upload};
 
 use crate::clock::Clock;
 use crate::error::Result;
