@@ -6,8 +6,10 @@ use super::element::Element;
 use super::read::read;
 use crate::bandwidth::track_dash_bandwidth;
 use crate::error::{Error, Result};
-use crate::layout::{INIT_NAME, segment_name};
-use crate::media::{AudioTrack, Presentation, SegmentInfo, TrackCommon, VideoTrack};
+use crate::layout::{INIT_NAME, WHOLE_TEXT_NAME, segment_name, text_folder};
+use crate::media::{
+    AudioTrack, Presentation, SegmentInfo, TextKind, TextTrack, TrackCommon, VideoTrack,
+};
 use crate::time::{FrameRate, Rounding, Ticks, Timescale, gcd};
 
 /// What is claimed: templates and no more (23009-1 8.4), CMAF tracks in CMAF switching sets (8.12).
@@ -29,7 +31,11 @@ pub fn mpd(presentation: &Presentation, base: &str) -> Result<String> {
         .flat_map(|track| lengths(track))
         .max_by(longer);
     let min_buffer = min_buffer_time(&tracks);
-    let writer = Writer { base, min_buffer };
+    let writer = Writer {
+        base,
+        min_buffer,
+        duration: presentation.duration,
+    };
     let duration = format_duration(presentation.duration);
     let period = Element::new("Period")
         .with("id", 0)
@@ -50,7 +56,7 @@ pub fn mpd(presentation: &Presentation, base: &str) -> Result<String> {
         None => root,
     };
     let text = root.child(period).to_document();
-    check(&text, &tracks, base)?;
+    check(&text, &tracks, &presentation.text, base)?;
     Ok(text)
 }
 
@@ -114,6 +120,7 @@ fn min_buffer_time(tracks: &[&TrackCommon]) -> Ticks {
 struct Writer<'a> {
     base: &'a str,
     min_buffer: Ticks,
+    duration: Ticks,
 }
 
 impl Writer<'_> {
@@ -129,6 +136,10 @@ impl Writer<'_> {
         for (i, set) in audio.iter().enumerate() {
             let role = if i == main { "main" } else { "alternate" };
             sets.extend(self.audio_set(set, role));
+        }
+        let default = presentation.text.iter().position(|track| track.default);
+        for (i, track) in presentation.text.iter().enumerate() {
+            sets.push(self.text_set(track, default == Some(i)));
         }
         let ids = 1_u32..;
         let with_id = |(id, mut set): (u32, Element)| {
@@ -182,6 +193,28 @@ impl Writer<'_> {
         let set = set.child(role(role_value));
         let representations = tracks.iter().map(representation);
         Some(self.with_representations(set, &commons, representations))
+    }
+
+    /// A text track as one WebVTT file beside the segments (rules D12, D22): its times count from
+    /// the Period's start. `main` stands on the one that is shown when nobody chose.
+    fn text_set(&self, track: &TextTrack, is_default: bool) -> Element {
+        let folder = text_folder(&track.language, &track.digest);
+        let url = format!("{}{folder}/{WHOLE_TEXT_NAME}", self.base);
+        let mut set = Element::new("AdaptationSet")
+            .with("contentType", "text")
+            .with("mimeType", "text/vtt")
+            .with("lang", &track.language);
+        if !track.name.trim().is_empty() {
+            set = set.child(Element::new("Label").text(track.name.trim()));
+        }
+        set = set.child(role(text_role(track.kind)));
+        if is_default {
+            set = set.child(role("main"));
+        }
+        let representation = Element::new("Representation")
+            .with("id", &track.id)
+            .with("bandwidth", mean_bandwidth(track.bytes, self.duration));
+        set.child(representation.child(Element::new("BaseURL").text(&url)))
     }
 
     /// Puts the template where it is true: once for the set if all tracks have the same timeline,
@@ -281,6 +314,25 @@ fn timeline(segments: &[SegmentInfo]) -> Element {
     Element::new("SegmentTimeline").children(runs.enumerate().map(run))
 }
 
+/// Roles of ISO/IEC 23009-1 5.8.5.5.
+fn text_role(kind: TextKind) -> &'static str {
+    match kind {
+        TextKind::Subtitles => "subtitle",
+        TextKind::Captions => "caption",
+        TextKind::Forced => "forced-subtitle",
+    }
+}
+
+/// Bits a second of an object that is there for the whole time, at least 1: the schema's type is
+/// xs:unsignedInt, and players divide by it.
+fn mean_bandwidth(bytes: u64, duration: Ticks) -> u32 {
+    let bits = u128::from(bytes) * 8 * u128::from(duration.timescale.get());
+    let ticks = u128::from(duration.count.max(1).unsigned_abs());
+    u32::try_from(bits.div_ceil(ticks))
+        .unwrap_or(u32::MAX)
+        .max(1)
+}
+
 fn descriptor(kind: &str, scheme: &str, value: impl std::fmt::Display) -> Element {
     let element = Element::new(kind).with("schemeIdUri", scheme);
     element.with("value", value)
@@ -341,29 +393,35 @@ fn ratio(width: u32, height: u32) -> String {
 }
 
 /// Reads what was written and compares it with what was meant.
-fn check(text: &str, tracks: &[&TrackCommon], base: &str) -> Result<()> {
+fn check(text: &str, tracks: &[&TrackCommon], text_tracks: &[TextTrack], base: &str) -> Result<()> {
     let mpd = read(text)?;
     if let Some(problem) = mpd.problems.first() {
         let message = format!("written MPD, line {}: {}", problem.line, problem.message);
         return Err(Error::internal(message));
     }
-    if mpd.representations().count() != tracks.len() {
+    if mpd.representations().count() != tracks.len() + text_tracks.len() {
         return Err(Error::internal(
             "written MPD: the number of Representations is wrong",
         ));
     }
-    for track in tracks {
+    let find = |id: &str| {
         let mut all = mpd
             .representations()
             .map(|(_, _, representation)| representation);
-        let found = all.find(|representation| representation.id == track.id);
-        let agrees = match found {
-            Some(representation) => segments_agree(representation, track, base)?,
-            None => false,
-        };
-        if !agrees {
-            let message = format!("written MPD: track {} reads differently", track.id);
-            return Err(Error::internal(message));
+        all.find(|representation| representation.id == id)
+    };
+    let differs = |id: &str| Error::internal(format!("written MPD: track {id} reads differently"));
+    for track in tracks {
+        let found = find(&track.id).ok_or_else(|| differs(&track.id))?;
+        if !segments_agree(found, track, base)? {
+            return Err(differs(&track.id));
+        }
+    }
+    for track in text_tracks {
+        let found = find(&track.id).ok_or_else(|| differs(&track.id))?;
+        let folder = text_folder(&track.language, &track.digest);
+        if found.locate("") != format!("{base}{folder}/{WHOLE_TEXT_NAME}") {
+            return Err(differs(&track.id));
         }
     }
     Ok(())
@@ -403,6 +461,41 @@ mod tests {
     fn mpd_is_as_expected() {
         let text = mpd(&example::presentation(), "").expect("writes");
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn text_stands_in_sets_of_one_file_each() {
+        let text = mpd(&example::with_text(), "0123/").expect("writes");
+        let (_, text) = text.split_once("contentType=\"text\"").expect("there");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn another_reader_sees_the_text() {
+        let text = mpd(&example::with_text(), "0123/").expect("writes");
+        let theirs = dash_mpd_core::parse(&text).expect("reads");
+        let sets = &theirs.periods[0].adaptations;
+        let text = sets
+            .iter()
+            .filter(|set| set.contentType.as_deref() == Some("text"));
+        let rows: Vec<_> = text
+            .map(|set| {
+                (
+                    set.lang.as_deref(),
+                    set.representations[0].BaseURL[0].base.as_str(),
+                )
+            })
+            .collect();
+        let url = |language| format!("0123/text/{language}/0123456789abcdef/whole.vtt");
+        let (en, pt) = (url("en"), url("pt-BR"));
+        assert_eq!(
+            rows,
+            [
+                (Some("en"), en.as_str()),
+                (Some("en"), en.as_str()),
+                (Some("pt-BR"), pt.as_str()),
+            ]
+        );
     }
 
     #[test]
@@ -473,7 +566,12 @@ mod tests {
             ..example::presentation()
         };
         let folder = tempfile::tempdir().expect("a folder");
-        for presentation in [example::presentation(), hdr, audio_only] {
+        for presentation in [
+            example::presentation(),
+            hdr,
+            audio_only,
+            example::with_text(),
+        ] {
             let path = folder.path().join("manifest.mpd");
             std::fs::write(&path, mpd(&presentation, "0/").expect("writes")).expect("stores");
             let judged = std::process::Command::new("xmllint")

@@ -64,6 +64,7 @@ fn compare_multivariant(
         same(ours.codecs(), theirs.codecs.as_deref(), "CODECS")?;
         same(ours_resolution, resolution, "RESOLUTION")?;
         same(ours.audio(), theirs.audio.as_deref(), "AUDIO")?;
+        same(ours.subtitles(), theirs.subtitles.as_deref(), "SUBTITLES")?;
     }
     same(
         ours.renditions.len(),
@@ -78,6 +79,12 @@ fn compare_multivariant(
         same(ours.is_default(), theirs.default, "DEFAULT")?;
         same(ours.is_autoselect(), theirs.autoselect, "AUTOSELECT")?;
         same(ours.channels(), theirs.channels.as_deref(), "CHANNELS")?;
+        same(ours.is_forced(), theirs.forced, "FORCED")?;
+        same(
+            ours.characteristics(),
+            theirs.characteristics.as_deref(),
+            "CHARACTERISTICS",
+        )?;
     }
     Ok(())
 }

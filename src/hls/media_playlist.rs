@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::attributes::AttributeList;
 use super::{check, tag};
 use crate::error::{Error, Result};
-use crate::layout::{INIT_NAME, segment_name};
-use crate::media::{Presentation, SegmentInfo, TrackCommon};
+use crate::layout::{INIT_NAME, segment_name, text_segment_name};
+use crate::media::{Presentation, SegmentInfo, TextTrack, TrackCommon};
 use crate::time::{Rounding, Timescale, rescale};
 
 /// The version that `EXT-X-MAP` in a playlist of whole segments needs (R 8, rule H02).
@@ -21,7 +21,17 @@ pub fn target_duration(presentation: &Presentation) -> u32 {
         .chain(audio)
         .flat_map(|track| extinf_micros(&track.segments, track.timescale))
         .max();
-    let seconds = longest.unwrap_or(0).saturating_add(500_000) / 1_000_000;
+    rounded_seconds(longest)
+}
+
+/// That of a text track's playlist, which in VOD may be another than that of sound and pictures
+/// (rule H10).
+pub(super) fn text_target_duration(track: &TextTrack) -> u32 {
+    rounded_seconds(extinf_micros(&track.segments, track.timescale).max())
+}
+
+fn rounded_seconds(longest_micros: Option<u64>) -> u32 {
+    let seconds = longest_micros.unwrap_or(0).saturating_add(500_000) / 1_000_000;
     u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
 }
 
@@ -30,30 +40,63 @@ pub fn target_duration(presentation: &Presentation) -> u32 {
 ///
 /// `EXT-X-INDEPENDENT-SEGMENTS` holds for every track: ours start at a sync sample (rule H16).
 pub fn media_playlist(track: &TrackCommon, target_seconds: u32) -> Result<String> {
-    if track.segments.is_empty() {
-        let message = format!("track {} has no segments to list", track.id);
-        return Err(Error::internal(message));
-    }
     let map = AttributeList::new().quoted("URI", INIT_NAME);
-    let mut text = format!(
-        "#{}\n#{}:{VERSION}\n#{}:{target_seconds}\n#{}:1\n#{}:VOD\n#{}\n#{}:{map}\n",
-        tag::M3U,
-        tag::VERSION,
-        tag::TARGET_DURATION,
-        tag::MEDIA_SEQUENCE,
-        tag::PLAYLIST_TYPE,
-        tag::INDEPENDENT_SEGMENTS,
-        tag::MAP,
-    );
-    for (number, micros) in (1..).zip(extinf_micros(&track.segments, track.timescale)) {
-        let (whole, fraction) = (micros / 1_000_000, micros % 1_000_000);
-        let uri = segment_name(number);
-        // Writing to a String can't fail.
-        let _ = writeln!(text, "#{}:{whole}.{fraction:06},\n{uri}", tag::EXTINF);
+    let header = format!("#{}\n#{}:{map}\n", tag::INDEPENDENT_SEGMENTS, tag::MAP);
+    let listed = Listed {
+        id: &track.id,
+        segments: &track.segments,
+        timescale: track.timescale,
+        name: segment_name,
+    };
+    listed.playlist(target_seconds, &header)
+}
+
+/// The media playlist of a text track, its URIs relative to the track's folder: plain WebVTT
+/// segments without an init segment (rule H40).
+pub fn text_playlist(track: &TextTrack) -> Result<String> {
+    let listed = Listed {
+        id: &track.id,
+        segments: &track.segments,
+        timescale: track.timescale,
+        name: text_segment_name,
+    };
+    listed.playlist(text_target_duration(track), "")
+}
+
+/// What a media playlist lists.
+struct Listed<'a> {
+    id: &'a str,
+    segments: &'a [SegmentInfo],
+    timescale: Timescale,
+    /// The URI of a segment by its number.
+    name: fn(u32) -> String,
+}
+
+impl Listed<'_> {
+    /// The whole playlist; `header` stands before the first segment.
+    fn playlist(&self, target_seconds: u32, header: &str) -> Result<String> {
+        if self.segments.is_empty() {
+            let message = format!("track {} has no segments to list", self.id);
+            return Err(Error::internal(message));
+        }
+        let mut text = format!(
+            "#{}\n#{}:{VERSION}\n#{}:{target_seconds}\n#{}:1\n#{}:VOD\n{header}",
+            tag::M3U,
+            tag::VERSION,
+            tag::TARGET_DURATION,
+            tag::MEDIA_SEQUENCE,
+            tag::PLAYLIST_TYPE,
+        );
+        for (number, micros) in (1..).zip(extinf_micros(self.segments, self.timescale)) {
+            let (whole, fraction) = (micros / 1_000_000, micros % 1_000_000);
+            let uri = (self.name)(number);
+            // Writing to a String can't fail.
+            let _ = writeln!(text, "#{}:{whole}.{fraction:06},\n{uri}", tag::EXTINF);
+        }
+        let _ = writeln!(text, "#{}", tag::ENDLIST);
+        check(&text)?;
+        Ok(text)
     }
-    let _ = writeln!(text, "#{}", tag::ENDLIST);
-    check(&text)?;
-    Ok(text)
 }
 
 /// Each segment's `EXTINF` in microseconds. Borders are rounded rather than lengths, so that the
@@ -76,6 +119,7 @@ mod tests {
 
     use super::super::{Playlist, PlaylistType, read};
     use super::*;
+    use crate::media::{TextKind, example};
 
     fn track(timescale: u32, durations: &[u64]) -> TrackCommon {
         let segment = |&duration| SegmentInfo {
@@ -112,6 +156,30 @@ mod tests {
         3.m4s
         #EXT-X-ENDLIST
         "##);
+    }
+
+    #[test]
+    fn text_playlist_is_as_expected() {
+        let mut track = example::text("en", "English", TextKind::Subtitles, true);
+        track.segments = [900_900, 900_900, 30_030]
+            .map(|duration| SegmentInfo { duration, bytes: 9 })
+            .into();
+        insta::assert_snapshot!(text_playlist(&track).expect("writes"), @r##"
+        #EXTM3U
+        #EXT-X-VERSION:6
+        #EXT-X-TARGETDURATION:30
+        #EXT-X-MEDIA-SEQUENCE:1
+        #EXT-X-PLAYLIST-TYPE:VOD
+        #EXTINF:30.030000,
+        1.vtt
+        #EXTINF:30.030000,
+        2.vtt
+        #EXTINF:1.001000,
+        3.vtt
+        #EXT-X-ENDLIST
+        "##);
+        track.segments.clear();
+        assert!(text_playlist(&track).is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod read;
 
 pub use attributes::{Attribute, AttributeList};
 pub use check::check;
-pub use media_playlist::{media_playlist, target_duration};
+pub use media_playlist::{media_playlist, target_duration, text_playlist};
 pub use multivariant::{first_variant, multivariant};
 pub use playlist::{
     ByteRange, Key, Map, MediaPlaylist, MultivariantPlaylist, Playlist, PlaylistType, Rendition,

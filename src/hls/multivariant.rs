@@ -1,19 +1,28 @@
-//! The multivariant playlist: variants and audio renditions with what they cost (R 4.4.6).
+//! The multivariant playlist: variants, audio and text renditions with what they cost (R 4.4.6).
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use super::attributes::AttributeList;
-use super::media_playlist::{VERSION, target_duration};
+use super::media_playlist::{VERSION, target_duration, text_target_duration};
 use super::{check, tag};
-use crate::bandwidth::{track_average_bps, track_peak_bps};
+use crate::bandwidth::{average_bps, peak_bps, track_average_bps, track_peak_bps};
 use crate::error::{Error, Result};
-use crate::layout::HLS_NAME;
-use crate::media::{AudioTrack, Colour, Presentation, TrackCommon, VideoTrack};
+use crate::layout::{HLS_NAME, text_folder};
+use crate::media::{
+    AudioTrack, Colour, Presentation, TextKind, TextTrack, TrackCommon, VideoTrack,
+};
 use crate::time::FrameRate;
 
 /// Players start with the variant listed first: about this many bits a second (rule H30).
 const FIRST_VARIANT_BPS: u64 = 2_000_000;
+
+/// The one group of all text renditions.
+const TEXT_GROUP: &str = "text";
+
+/// Media characteristics of captions that tell what is heard, too (rule H39).
+const CAPTIONS_CHARACTERISTICS: &str =
+    "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound";
 
 /// The multivariant playlist of `presentation`; `base` (empty, or ending in `/`) goes before each
 /// URI.
@@ -22,6 +31,7 @@ pub fn multivariant(presentation: &Presentation, base: &str) -> Result<String> {
         base,
         target_seconds: target_duration(presentation),
         groups: groups(&presentation.audio),
+        text: &presentation.text,
     };
     let mut variants = Vec::new();
     if presentation.video.is_empty() {
@@ -54,6 +64,7 @@ pub fn first_variant(presentation: &Presentation) -> Result<Option<&VideoTrack>>
         base: "",
         target_seconds: target_duration(presentation),
         groups: groups(&presentation.audio),
+        text: &presentation.text,
     };
     let mut first: Option<(u64, &VideoTrack)> = None;
     for track in &presentation.video {
@@ -93,6 +104,22 @@ impl Rates {
         match self.expected {
             true => self.average.midpoint(self.peak),
             false => self.average,
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            average: self.average.saturating_add(other.average),
+            peak: self.peak.saturating_add(other.peak),
+            expected: self.expected || other.expected,
+        }
+    }
+
+    fn larger(self, other: Self) -> Self {
+        Self {
+            average: self.average.max(other.average),
+            peak: self.peak.max(other.peak),
+            expected: self.expected || other.expected,
         }
     }
 }
@@ -135,20 +162,26 @@ impl<'a> Group<'a> {
         codecs
     }
 
-    /// Names to show, each different within the group (H34).
+    /// Names to show.
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for track in &self.tracks {
-            let plain = match track.name.trim() {
-                "" => language(track),
-                name => name,
-            };
-            let numbered = (2..).map(|n| format!("{plain} ({n})"));
-            let mut candidates = std::iter::once(plain.to_owned()).chain(numbered);
-            names.extend(candidates.find(|name| !names.contains(name)));
-        }
-        names
+        let tracks = self.tracks.iter();
+        distinct_names(tracks.map(|track| (track.name.as_str(), language(track))))
     }
+}
+
+/// Names of the renditions of one group, given as (name, language), each different (H34).
+fn distinct_names<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (name, language) in labels {
+        let plain = match name.trim() {
+            "" => language,
+            name => name,
+        };
+        let numbered = (2..).map(|n| format!("{plain} ({n})"));
+        let mut candidates = std::iter::once(plain.to_owned()).chain(numbered);
+        names.extend(candidates.find(|name| !names.contains(name)));
+    }
+    names
 }
 
 /// BCP 47; an unknown language has a tag too (RFC 5646 4.1, `und`).
@@ -171,6 +204,7 @@ struct Writer<'a> {
     base: &'a str,
     target_seconds: u32,
     groups: Vec<Group<'a>>,
+    text: &'a [TextTrack],
 }
 
 impl Writer<'_> {
@@ -189,24 +223,38 @@ impl Writer<'_> {
     /// The most that any rendition of the group adds to a variant.
     fn group_rates(&self, group: &Group<'_>) -> Rates {
         let all = group.tracks.iter().map(|track| self.rates(&track.common));
-        all.fold(Rates::default(), |most, rates| Rates {
-            average: most.average.max(rates.average),
-            peak: most.peak.max(rates.peak),
-            expected: most.expected || rates.expected,
-        })
+        all.fold(Rates::default(), Rates::larger)
+    }
+
+    /// The most that any text rendition adds to a variant: it is a part of the playable
+    /// combinations that BANDWIDTH is about (R 4.4.6.2), if a small one.
+    fn text_rates(&self) -> Rates {
+        let all = self.text.iter().map(|track| Rates {
+            average: average_bps(&track.segments, track.timescale),
+            peak: peak_bps(
+                &track.segments,
+                track.timescale,
+                text_target_duration(track),
+            ),
+            expected: false,
+        });
+        all.fold(Rates::default(), Rates::larger)
+    }
+
+    /// With the group of all text, where there is any.
+    fn with_text(&self, attributes: AttributeList) -> AttributeList {
+        match self.text {
+            [] => attributes,
+            _ => attributes.quoted("SUBTITLES", TEXT_GROUP),
+        }
     }
 
     /// A picture with the audio group it names. BANDWIDTH is the sum of the peaks (H24).
     fn video_variant(&self, track: &VideoTrack) -> Result<Variant> {
         let group = self.group_of(track)?;
-        let own = self.rates(&track.common);
         let sound = group.map(|group| self.group_rates(group));
-        let sound = sound.unwrap_or_default();
-        let rates = Rates {
-            average: own.average.saturating_add(sound.average),
-            peak: own.peak.saturating_add(sound.peak),
-            expected: own.expected || sound.expected,
-        };
+        let rates = self.rates(&track.common).plus(sound.unwrap_or_default());
+        let rates = rates.plus(self.text_rates());
         let mut codecs = vec![track.common.codecs.as_str()];
         codecs.extend(group.iter().flat_map(|group| group.codecs()));
         let attributes = start_attributes(rates, &codecs)
@@ -217,12 +265,13 @@ impl Writer<'_> {
             .plain("FRAME-RATE", three_decimals(track.frame_rate))
             .plain("VIDEO-RANGE", video_range(track.colour))
             .plain("CLOSED-CAPTIONS", "NONE");
+        let attributes = match group {
+            Some(group) => attributes.quoted("AUDIO", group.id),
+            None => attributes,
+        };
         Ok(Variant {
             rates,
-            attributes: match group {
-                Some(group) => attributes.quoted("AUDIO", group.id),
-                None => attributes,
-            },
+            attributes: self.with_text(attributes),
             audio_group: group.map(|group| group.id.to_owned()),
             uri: self.uri(&track.common),
         })
@@ -242,17 +291,17 @@ impl Writer<'_> {
 
     /// A variant of sound alone. Only a choice of languages needs the group itself.
     fn audio_variant(&self, group: &Group<'_>) -> Variant {
-        let rates = self.group_rates(group);
+        let rates = self.group_rates(group).plus(self.text_rates());
         let attributes = start_attributes(rates, &group.codecs()).plain("CLOSED-CAPTIONS", "NONE");
         let default = group.tracks.get(group.default_index().unwrap_or(0));
         let choice = group.tracks.len() > 1;
+        let attributes = match choice {
+            true => attributes.quoted("AUDIO", group.id),
+            false => attributes,
+        };
         Variant {
             rates,
-            attributes: if choice {
-                attributes.quoted("AUDIO", group.id)
-            } else {
-                attributes
-            },
+            attributes: self.with_text(attributes),
             audio_group: choice.then(|| group.id.to_owned()),
             uri: default.map_or_else(String::new, |track| self.uri(&track.common)),
         }
@@ -275,6 +324,9 @@ impl Writer<'_> {
                 let _ = writeln!(text, "#{}:{rendition}", tag::MEDIA);
             }
         }
+        for rendition in self.text_renditions() {
+            let _ = writeln!(text, "#{}:{rendition}", tag::MEDIA);
+        }
         for Variant {
             attributes, uri, ..
         } in variants
@@ -282,6 +334,17 @@ impl Writer<'_> {
             let _ = writeln!(text, "#{}:{attributes}\n{uri}", tag::STREAM_INF);
         }
         text
+    }
+
+    /// The `EXT-X-MEDIA` of each text track; at most one of them is the default.
+    fn text_renditions(&self) -> Vec<AttributeList> {
+        let labels = self.text.iter();
+        let names = distinct_names(labels.map(|t| (t.name.as_str(), t.language.as_str())));
+        let default = self.text.iter().position(|track| track.default);
+        let named = self.text.iter().zip(names).enumerate();
+        named
+            .map(|(i, (track, name))| text_rendition(track, name, default == Some(i), self.base))
+            .collect()
     }
 
     /// The `EXT-X-MEDIA` of each track in the group (H34, H36, H37).
@@ -303,6 +366,25 @@ impl Writer<'_> {
             })
             .collect()
     }
+}
+
+/// The `EXT-X-MEDIA` of a text track under the name to show (H34, H36, H39).
+fn text_rendition(track: &TextTrack, name: String, is_default: bool, base: &str) -> AttributeList {
+    let yes_no = |yes| if yes { "YES" } else { "NO" };
+    let folder = text_folder(&track.language, &track.digest);
+    let attributes = AttributeList::new()
+        .plain("TYPE", "SUBTITLES")
+        .quoted("GROUP-ID", TEXT_GROUP)
+        .quoted("LANGUAGE", &track.language)
+        .quoted("NAME", name)
+        .plain("DEFAULT", yes_no(is_default))
+        .plain("AUTOSELECT", "YES")
+        .plain("FORCED", yes_no(track.kind == TextKind::Forced));
+    let attributes = match track.kind {
+        TextKind::Captions => attributes.quoted("CHARACTERISTICS", CAPTIONS_CHARACTERISTICS),
+        TextKind::Subtitles | TextKind::Forced => attributes,
+    };
+    attributes.quoted("URI", format_args!("{base}{folder}/{HLS_NAME}"))
 }
 
 fn start_attributes(rates: Rates, codecs: &[&str]) -> AttributeList {
@@ -346,6 +428,34 @@ mod tests {
     fn multivariant_playlist_is_as_expected() {
         let text = multivariant(&example::presentation(), "").expect("writes");
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn text_stands_in_one_group_of_every_variant() {
+        let text = multivariant(&example::with_text(), "r/").expect("writes");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn text_counts_in_the_bandwidth_of_every_variant() {
+        let without = written(&example::presentation());
+        let with = written(&example::with_text());
+        // 1000 bytes in 10.01 s.
+        for (with, without) in with.variants.iter().zip(&without.variants) {
+            assert_eq!(
+                with.bandwidth_bps(),
+                without.bandwidth_bps().map(|b| b + 800)
+            );
+        }
+    }
+
+    #[test]
+    fn sound_alone_has_text_too() {
+        let mut presentation = example::with_text();
+        presentation.video.clear();
+        let playlist = written(&presentation);
+        let groups = playlist.variants.iter().map(|v| v.subtitles());
+        assert!(groups.eq([Some("text"), Some("text")]));
     }
 
     #[test]

@@ -183,6 +183,11 @@ impl Rendition {
         self.attributes.yes_no("AUTOSELECT") == Some(true)
     }
 
+    /// `FORCED`, absent means no.
+    pub fn is_forced(&self) -> bool {
+        self.attributes.yes_no("FORCED") == Some(true)
+    }
+
     /// `CHANNELS` as written.
     pub fn channels(&self) -> Option<&str> {
         self.attributes.text("CHANNELS")

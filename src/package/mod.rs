@@ -13,6 +13,7 @@
 //! server takes the steps one by one.
 
 mod announce;
+pub mod captions;
 mod damage;
 mod init;
 mod jobs;

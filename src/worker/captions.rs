@@ -1,15 +1,174 @@
-//! The entry points of an asset, and the captions that people add to it.
+//! The entry points of an asset, with the captions that people added to it.
+//!
+//! Captions are the asset's, not the revision's: the entry points name them, the manifests that
+//! stay for ever don't. Their text as it was uploaded lies beside the source.
+
+use std::path::PathBuf;
+use std::sync::PoisonError;
 
 use super::Workshop;
-use crate::error::Result;
-use crate::media::{Asset, Presentation};
+use crate::catalog::{Caption, NewCaption};
+use crate::error::{Error, ErrorKind, Result};
+use crate::media::{Asset, AssetId, AssetState, Presentation, TextKind};
 use crate::package;
+use crate::package::captions::{self, Captions, Labels};
+
+/// Captions as somebody uploads them.
+#[derive(Debug, Clone)]
+pub struct CaptionUpload {
+    /// BCP 47 tag.
+    pub language: String,
+    /// Name shown to people; empty for the language's own name of itself.
+    pub name: String,
+    /// What they are for.
+    pub kind: TextKind,
+    /// WebVTT or SubRip.
+    pub body: Vec<u8>,
+}
 
 impl Workshop {
-    /// Renders and writes the entry points.
+    /// Adds captions to a playable asset and names them in its manifests; gives them with what was
+    /// odd about them. Blocks: to be called from a thread that may.
+    ///
+    /// # Errors
+    /// `NotFound` without such an asset, `Conflict` while it is not playable, `Invalid` for what
+    /// can't be read as captions.
+    pub fn add_caption(
+        &self,
+        asset: &AssetId,
+        upload: &CaptionUpload,
+    ) -> Result<(Caption, Vec<String>)> {
+        let shared = &self.shared;
+        let (asset, revision) = self.playable(asset)?;
+        let store = shared.store.asset(&asset.id);
+        let presentation = package::published(&store, &revision)?;
+        let made = objects(&presentation, upload)?;
+        for (key, bytes) in made.objects {
+            store.create(&key, vec![bytes])?;
+        }
+        let digest = made.track.digest.clone();
+        self.keep_text(&asset.id, &digest, &upload.body)?;
+        let new = NewCaption {
+            asset: asset.id.clone(),
+            language: made.track.language.clone(),
+            name: made.track.name.clone(),
+            kind: upload.kind,
+            digest: digest.clone(),
+        };
+        let replaced = self.block_on(shared.catalog.put_caption(&new))?;
+        if let Some(old) = replaced.filter(|old| old.digest != digest) {
+            self.drop_text(&old)?;
+        }
+        self.rewrite_entries(&asset.id)?;
+        let added = self.block_on(shared.catalog.captions(&asset.id))?;
+        let added = added
+            .into_iter()
+            .find(|caption| caption.id == made.track.id);
+        added
+            .map(|caption| (caption, made.warnings))
+            .ok_or_else(|| gone(&asset.id))
+    }
+
+    /// Takes captions out of an asset's manifests; `false` when it has none of that id. What
+    /// caches and players hold of them still resolves.
+    ///
+    /// # Errors
+    /// When catalog or store are away.
+    pub fn remove_caption(&self, asset: &AssetId, id: &str) -> Result<bool> {
+        let removed = self.block_on(self.shared.catalog.remove_caption(asset, id))?;
+        let Some(caption) = removed else {
+            return Ok(false);
+        };
+        self.drop_text(&caption)?;
+        self.rewrite_entries(asset)?;
+        Ok(true)
+    }
+
+    fn playable(&self, id: &AssetId) -> Result<(Asset, String)> {
+        let asset = self.block_on(self.shared.catalog.asset(id))?;
+        let asset = asset.ok_or_else(|| gone(id))?;
+        let playable = matches!(asset.state, AssetState::Ready | AssetState::Complete);
+        match asset.revision.clone().filter(|_| playable) {
+            Some(revision) => Ok((asset, revision)),
+            None => Err(Error::new(
+                ErrorKind::Conflict,
+                format!(
+                    "the asset is {}; captions are added once it is ready",
+                    asset.state.name()
+                ),
+            )),
+        }
+    }
+
+    /// Renders the entry points anew from what was last published.
+    fn rewrite_entries(&self, id: &AssetId) -> Result<()> {
+        let (asset, revision) = self.playable(id)?;
+        let presentation = package::published(&self.shared.store.asset(id), &revision)?;
+        self.write_entries(&asset, &presentation)
+    }
+
+    /// Renders and writes the entry points, with the captions that the asset has now.
     pub(super) fn write_entries(&self, asset: &Asset, presentation: &Presentation) -> Result<()> {
         let shared = &self.shared;
-        let _writing = shared.entries.lock();
-        package::write_entries(&shared.store.asset(&asset.id), presentation)
+        let _writing = shared
+            .entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut presentation = presentation.clone();
+        for caption in self.block_on(shared.catalog.captions(&asset.id))? {
+            let made = self.read_text(&caption)?;
+            let made = objects(&presentation, &made)?;
+            captions::put(&mut presentation.text, made.track);
+        }
+        package::write_entries(&shared.store.asset(&asset.id), &presentation)
     }
+
+    fn text_file(&self, asset: &AssetId, digest: &str) -> PathBuf {
+        let data = &self.shared.options.data;
+        data.join(format!("src/{asset}/text/{digest}"))
+    }
+
+    fn keep_text(&self, asset: &AssetId, digest: &str, body: &[u8]) -> Result<()> {
+        let file = self.text_file(asset, digest);
+        let folder = file.parent().unwrap_or(&file);
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&file, body))
+            .map_err(|e| Error::io("keeping the captions", e))
+    }
+
+    fn read_text(&self, caption: &Caption) -> Result<CaptionUpload> {
+        let file = self.text_file(&caption.asset, &caption.digest);
+        let body = std::fs::read(file).map_err(|e| Error::io("reading kept captions", e))?;
+        Ok(CaptionUpload {
+            language: caption.language.as_str().to_owned(),
+            name: caption.name.clone(),
+            kind: caption.kind,
+            body,
+        })
+    }
+
+    fn drop_text(&self, caption: &Caption) -> Result<()> {
+        let file = self.text_file(&caption.asset, &caption.digest);
+        match std::fs::remove_file(file) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("removing captions", e))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn objects(presentation: &Presentation, upload: &CaptionUpload) -> Result<Captions> {
+    let labels = Labels {
+        language: &upload.language,
+        name: &upload.name,
+        kind: upload.kind,
+        // Forced text is what everybody needs; other text is shown to who asks for it.
+        default: false,
+    };
+    captions::objects(presentation, &labels, &upload.body)
+}
+
+fn gone(asset: &AssetId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no asset {asset}"))
 }

@@ -24,6 +24,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
+pub use captions::CaptionUpload;
+
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::media::{Asset, Priority};
