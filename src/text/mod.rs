@@ -21,6 +21,7 @@ mod write;
 
 pub use cue::{Cue, Cues};
 pub use cuts::{SEGMENT_SECONDS, merge};
+pub use timing::parse_time;
 pub use webvtt::{Document, read_webvtt};
 pub use write::{TIMESTAMP_MAP, segments, write};
 

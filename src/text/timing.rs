@@ -20,8 +20,8 @@ pub(super) fn parse_timing(line: &str) -> Option<(u64, u64, &str)> {
     Some((parse_time(start)?, parse_time(end)?, settings.trim()))
 }
 
-/// A time in milliseconds.
-pub(super) fn parse_time(text: &str) -> Option<u64> {
+/// A time, `00:01:02.345` or what files have in its place, in milliseconds.
+pub fn parse_time(text: &str) -> Option<u64> {
     let text = text.trim();
     let (whole, fraction) = text.split_once(['.', ',']).unwrap_or((text, ""));
     let millis = match fraction.len() {

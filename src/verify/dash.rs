@@ -9,6 +9,7 @@ use super::facts::SegmentFacts;
 use super::hls_multivariant::frame_rate_thousandths;
 use super::report::Sheet;
 use super::stream::{Container, Medium, Stream, nanos, seconds};
+use super::text;
 use crate::codec::aac::channels_of;
 use crate::dash::{AdaptationSet, Addressing, Mpd, Period, Representation, SegmentTemplate};
 use crate::time::{Rounding, Ticks, Timescale, rescale};
@@ -93,7 +94,10 @@ fn judge_representation(
     match view.stream.medium() {
         Medium::Video => sheet.judge("D13", &place, video_differs(view)),
         Medium::Audio => sheet.judge("D14", &place, audio_differs(view)),
-        Medium::Other => {}
+        Medium::Text | Medium::Other => {}
+    }
+    if view.set.content_type() == Some("text") || view.stream.medium() == Medium::Text {
+        text::judge_representation(sheet, &place, view);
     }
     sheet.judge("D17", &place, stalls(mpd, view));
 }
@@ -650,10 +654,7 @@ pub(super) fn objects_differ(
     playlists: &BTreeMap<String, Vec<String>>,
 ) -> Vec<String> {
     let mut faults = Vec::new();
-    for view in views
-        .iter()
-        .filter(|view| view.stream.medium() != Medium::Other)
-    {
+    for view in views.iter().filter(|view| view.stream.medium().is_av()) {
         if playlists.values().any(|objects| *objects == view.objects) {
             continue;
         }

@@ -150,6 +150,19 @@ pub(super) struct IndexFacts {
     pub(super) references: Vec<crate::cmaf::read::IndexReference>,
 }
 
+/// A WebVTT file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct TextFacts {
+    /// The value of `X-TIMESTAMP-MAP`.
+    pub(super) timestamp_map: Option<String>,
+    /// Start and end of each cue in milliseconds, as written.
+    pub(super) cues: Vec<(u64, u64)>,
+    /// Why it could not be read.
+    pub(super) trouble: Option<String>,
+    /// What players will leave out.
+    pub(super) warnings: Vec<String>,
+}
+
 /// One `moof` with its `mdat`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct FragmentFacts {

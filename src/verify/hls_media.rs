@@ -40,7 +40,9 @@ pub(super) fn judge(
 ) {
     sheet.judge("H04", place, target_duration(playlist));
     sheet.judge("H05", place, overlong_segments(playlist, stream));
-    sheet.judge("H06", place, nominal_duration(playlist));
+    if stream.medium() != Medium::Text {
+        sheet.judge("H06", place, nominal_duration(playlist));
+    }
     let frame = video_frame.or_else(|| stream.frame_nanos());
     if let (Some(frame), Some(_)) = (frame, stream.media_nanos()) {
         sheet.judge("H07", place, declared_drift(stream, frame));

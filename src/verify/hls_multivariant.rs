@@ -32,15 +32,25 @@ pub(super) struct MultivariantView<'a> {
 impl<'a> MultivariantView<'a> {
     /// The audio renditions a variant plays with.
     fn audio_of(&self, variant: &Variant) -> Vec<(&'a Rendition, Option<&'a MediaView>)> {
-        let Some(group) = variant.audio() else {
-            return Vec::new();
-        };
-        self.of_type("AUDIO")
-            .filter(|(rendition, _)| rendition.group_id() == Some(group))
+        self.group("AUDIO", variant.audio())
+    }
+
+    /// The text renditions a variant plays with.
+    fn text_of(&self, variant: &Variant) -> Vec<(&'a Rendition, Option<&'a MediaView>)> {
+        self.group("SUBTITLES", variant.subtitles())
+    }
+
+    fn group(
+        &self,
+        kind: &'static str,
+        id: Option<&str>,
+    ) -> Vec<(&'a Rendition, Option<&'a MediaView>)> {
+        let all = self.of_type(kind);
+        all.filter(|(rendition, _)| id.is_some() && rendition.group_id() == id)
             .collect()
     }
 
-    fn of_type(
+    pub(super) fn of_type(
         &self,
         kind: &'static str,
     ) -> impl Iterator<Item = (&'a Rendition, Option<&'a MediaView>)> {
@@ -48,7 +58,7 @@ impl<'a> MultivariantView<'a> {
         all.filter(move |(rendition, _)| rendition.media_type() == Some(kind))
     }
 
-    fn at(&self, line: usize) -> String {
+    pub(super) fn at(&self, line: usize) -> String {
         format!("{}:{line}", self.place)
     }
 }
@@ -105,7 +115,8 @@ fn judge_variant(
         sheet.judge("H23", &place, picture(variant, media, true));
     }
     sheet.judge("H25", &place, no_average(variant));
-    judge_bandwidth(sheet, &place, variant, media, &audio);
+    let text = view.text_of(variant);
+    judge_bandwidth(sheet, &place, (variant, media), &audio, &text);
     if let Some(media) = media {
         sheet.judge("H38", &place, sound_tracks(&media.stream));
         sheet.advise("H38", &place, muxed(&media.stream));
@@ -253,9 +264,9 @@ fn no_average(variant: &Variant) -> Option<String> {
 fn judge_bandwidth(
     sheet: &mut Sheet,
     place: &str,
-    variant: &Variant,
-    media: Option<&MediaView>,
+    (variant, media): (&Variant, Option<&MediaView>),
     audio: &[(&Rendition, Option<&MediaView>)],
+    text: &[(&Rendition, Option<&MediaView>)],
 ) {
     let Some(declared) = variant.bandwidth_bps() else {
         sheet.judge("H24", place, Some("no BANDWIDTH".into()));
@@ -265,6 +276,10 @@ fn judge_bandwidth(
         return;
     };
     sheet.judge("H24", place, peak_not_covered(declared, measured.peak_bps));
+    // Text is a part of the combinations, too; but many leave out so little.
+    let text = largest(text).unwrap_or_default();
+    let measured = measured.plus(text);
+    sheet.advise("H24", place, peak_not_covered(declared, measured.peak_bps));
     sheet.judge(
         "H26",
         place,
@@ -282,33 +297,45 @@ fn judge_bandwidth(
 }
 
 /// What a variant really needs, in bits a second.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Measured {
     peak_bps: u64,
     average_bps: u64,
+}
+
+impl Measured {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            peak_bps: self.peak_bps.saturating_add(other.peak_bps),
+            average_bps: self.average_bps.saturating_add(other.average_bps),
+        }
+    }
 }
 
 /// The largest sum over the combinations a player can choose: the variant's own playlist with each
 /// rendition of its audio group (RFC 8216bis 4.1).
 fn measure(media: &MediaView, audio: &[(&Rendition, Option<&MediaView>)]) -> Option<Measured> {
     let own = measure_one(media)?;
-    let (mut peak, mut average) = (0, 0);
-    for (rendition, view) in audio {
-        if rendition.uri().is_none() {
-            continue; // its sound is in the variant's own segments
-        }
-        let group = measure_one((*view)?)?;
-        peak = group.peak_bps.max(peak);
-        average = group.average_bps.max(average);
-    }
+    let sound = largest(audio)?;
     let same = |view: &MediaView| view.place == media.place;
     if audio.iter().any(|(_, view)| view.is_some_and(same)) {
         return Some(own); // an audio-only variant that is its group's rendition
     }
-    Some(Measured {
-        peak_bps: own.peak_bps.saturating_add(peak),
-        average_bps: own.average_bps.saturating_add(average),
-    })
+    Some(own.plus(sound))
+}
+
+/// The most that a rendition of a group needs.
+fn largest(group: &[(&Rendition, Option<&MediaView>)]) -> Option<Measured> {
+    let mut largest = Measured::default();
+    for (rendition, view) in group {
+        if rendition.uri().is_none() {
+            continue; // it is in the variant's own segments
+        }
+        let one = measure_one((*view)?)?;
+        largest.peak_bps = one.peak_bps.max(largest.peak_bps);
+        largest.average_bps = one.average_bps.max(largest.average_bps);
+    }
+    Some(largest)
 }
 
 fn measure_one(media: &MediaView) -> Option<Measured> {
@@ -644,8 +671,8 @@ fn judge_audio_length(sheet: &mut Sheet, view: &MultivariantView<'_>) {
     }
 }
 
-/// H42: alternative audio covers the whole length (Apple HLS Authoring 2.15).
-fn too_short(length: i64, longest: i64) -> Option<String> {
+/// H40, H42: text and alternative audio cover the whole length (Apple HLS Authoring 5.5, 2.15).
+pub(super) fn too_short(length: i64, longest: i64) -> Option<String> {
     (longest.saturating_sub(length) > SHORTER_BY_MAX).then(|| {
         let (length, longest) = (seconds(length), seconds(longest));
         format!("lasts {length} s of {longest} s")
@@ -655,7 +682,7 @@ fn too_short(length: i64, longest: i64) -> Option<String> {
 /// H09: all playlists of a presentation cover the same time, audio and video last equally long
 /// (Apple HLS Authoring 8.3, 8.7). Half a second is a fault, more than a tenth is told.
 pub(super) fn equal_lengths(sheet: &mut Sheet, place: &str, views: &[&MediaView]) {
-    let lengths = || views.iter().filter(|v| v.stream.medium() != Medium::Other);
+    let lengths = || views.iter().filter(|v| v.stream.medium().is_av());
     let length = |view: &&MediaView| view.stream.declared_nanos();
     let longest = lengths().copied().max_by_key(length);
     let shortest = lengths().copied().min_by_key(length);
@@ -680,7 +707,7 @@ pub(super) fn equal_lengths(sheet: &mut Sheet, place: &str, views: &[&MediaView]
 /// H10: audio and video playlists have one target duration (Apple HLS Authoring 8.2; RFC 8216bis
 /// 6.2.4).
 pub(super) fn target_durations_differ(views: &[&MediaView]) -> Option<String> {
-    let plays = |view: &&&MediaView| view.stream.medium() != Medium::Other;
+    let plays = |view: &&&MediaView| view.stream.medium().is_av();
     let targets: BTreeMap<_, _> = views
         .iter()
         .filter(plays)

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use url::Url;
 
-use super::facts::{IndexFacts, InitFacts, SegmentFacts};
+use super::facts::{IndexFacts, InitFacts, SegmentFacts, TextFacts};
 use super::fetch::Fetch;
 use super::read_init::read_init;
 use super::read_segment::{HEAD_BYTES, SegmentBytes, find_index, read_segment, sniff};
@@ -18,6 +18,8 @@ use crate::time::{Ticks, Timescale};
 
 /// The largest init segment that is read.
 const INIT_BYTES_MAX: u64 = 4 << 20;
+/// The largest WebVTT object that is read: as much as all segments of a track of ours may have.
+const TEXT_BYTES_MAX: u64 = 64 << 20;
 /// At most so many segments of one stream are looked at.
 pub(super) const SEGMENTS_MAX: usize = 100_000;
 
@@ -40,6 +42,7 @@ struct Object {
     bytes: Option<u64>,
     container: Container,
     facts: Option<Rc<SegmentFacts>>,
+    text: Option<Rc<TextFacts>>,
     /// Why it could not be read, and whether a range that does not fit is why.
     fault: Option<(String, bool)>,
 }
@@ -202,6 +205,10 @@ impl<'a> Loader<'a> {
             };
             return (stream, times);
         }
+        if representation.addressing == Addressing::None {
+            self.single_object(sheet, locate(""), representation, &mut stream);
+            return (stream, Vec::new());
+        }
         let timescale = addressing_timescale(representation);
         let mut times = Vec::new();
         for segment in representation.segments().take(SEGMENTS_MAX) {
@@ -223,6 +230,23 @@ impl<'a> Loader<'a> {
         }
         self.truncation(sheet, &place, times.len());
         (stream, times)
+    }
+
+    /// What a Representation without addressing names: the one object at its base URL.
+    fn single_object(
+        &mut self,
+        sheet: &mut Sheet,
+        url: Result<Url>,
+        representation: &Representation,
+        stream: &mut Stream,
+    ) {
+        let whole = representation.period_duration;
+        let (Ok(url), false) = (url, representation.base_urls.is_empty()) else {
+            return; // it names nothing, which is told where covering the Period is judged
+        };
+        self.judge_serving(sheet, url.as_str(), SEGMENT_TYPES);
+        let declared = whole.unwrap_or(Ticks::new(0, Timescale::NANOS));
+        self.push_segment((url.into(), None), declared, false, stream);
     }
 
     /// The segments of indexed addressing: each reference of the `sidx` is one.
@@ -292,6 +316,7 @@ impl<'a> Loader<'a> {
             discontinuity,
             container: object.container,
             facts: object.facts,
+            text: object.text,
         });
     }
 
@@ -382,6 +407,7 @@ impl<'a> Loader<'a> {
             bytes: None,
             container: Container::Unknown,
             facts: None,
+            text: None,
             fault: None,
         };
         let size = match self.size(url) {
@@ -426,7 +452,29 @@ impl<'a> Loader<'a> {
             let facts = read_segment(&source, &head, init)?;
             object.facts = Some(Rc::new(facts));
         }
+        if object.container == Container::WebVtt && len <= TEXT_BYTES_MAX {
+            let text = read_text(&source.read(0, len)?);
+            object.text = Some(Rc::new(text));
+        }
         Ok(())
+    }
+}
+
+fn read_text(bytes: &[u8]) -> TextFacts {
+    match crate::text::read_webvtt(bytes) {
+        Ok(document) => {
+            let cues = document.cues.cues().iter();
+            TextFacts {
+                timestamp_map: document.timestamp_map,
+                cues: cues.map(|cue| (cue.start_millis, cue.end_millis)).collect(),
+                trouble: None,
+                warnings: document.warnings,
+            }
+        }
+        Err(error) => TextFacts {
+            trouble: Some(error.to_string()),
+            ..TextFacts::default()
+        },
     }
 }
 
@@ -461,6 +509,8 @@ const SEGMENT_TYPES: &[&str] = &[
     "video/mp2t",
     "audio/aac",
     "text/vtt",
+    "application/ttml+xml",
+    "image/jpeg",
 ];
 
 fn part_of(range: ByteRange) -> Option<(u64, u64)> {

@@ -3,11 +3,11 @@
 //!
 //! Read in this order: [`rules`](RULES) is the list; `fetch` gets at the bytes; `load` turns
 //! addresses into streams, with what is really there as `facts`; `hls_media`, `hls_multivariant`,
-//! `init`, `fragments`, `dash` and `across` hold the rules, each a small function under the
+//! `init`, `fragments`, `dash`, `text` and `across` hold the rules, each a small function under the
 //! sentence it checks; `report` says what came out.
 //!
-//! Nothing here decodes, and no segment is read whole: only its boxes and the first bytes of its
-//! samples.
+//! Nothing here decodes, and no segment of sound or pictures is read whole: only its boxes and the
+//! first bytes of its samples.
 
 mod across;
 mod dash;
@@ -26,6 +26,7 @@ mod read_segment;
 mod report;
 mod rules;
 mod stream;
+mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -486,6 +487,7 @@ fn judge_hls(sheet: &mut Sheet, found: &Found, multivariant: Option<&Multivarian
         return;
     };
     hls_multivariant::judge(sheet, multivariant);
+    text::judge_renditions(sheet, multivariant);
     let place = multivariant.place;
     let plays: Vec<&MediaView> = found
         .media

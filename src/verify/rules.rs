@@ -250,6 +250,18 @@ pub const RULES: &[Rule] = &[
         "Apple HLS Authoring 2.17, 9.5",
     ),
     rule(
+        "H39",
+        Must,
+        "accessible and forced renditions say what they are",
+        "Apple HLS Authoring 2.12, 4.5, 4.6, 5.11",
+    ),
+    rule(
+        "H40",
+        Must,
+        "text is WebVTT with a timestamp map, of the whole length",
+        "Apple HLS Authoring 5.3-5.5; RFC 8216bis 3.1.4",
+    ),
+    rule(
         "H41",
         Must,
         "CLOSED-CAPTIONS=NONE on every variant or none",
@@ -474,6 +486,12 @@ pub const RULES: &[Rule] = &[
         "ISO/IEC 23009-1 5.3.5.2",
     ),
     rule("D20", Should, "DVB limits", "ETSI TS 103 285 4.5, 11.2.2"),
+    rule(
+        "D22",
+        Must,
+        "stand-alone text counts from the Period's start",
+        "DASH-IF Timing",
+    ),
     rule(
         "D23",
         Must,

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::facts::{EntryFacts, InitFacts, SegmentFacts, TrackFacts};
+use super::facts::{EntryFacts, InitFacts, SegmentFacts, TextFacts, TrackFacts};
 use crate::cmaf::boxes::FourCc;
 use crate::time::{Rounding, Ticks, Timescale, rescale};
 
@@ -35,6 +35,8 @@ pub(super) struct StreamSegment {
     pub(super) container: Container,
     /// Its boxes, for fMP4 that could be read.
     pub(super) facts: Option<Rc<SegmentFacts>>,
+    /// Its cues, for WebVTT that could be read.
+    pub(super) text: Option<Rc<TextFacts>>,
 }
 
 /// What kind of file a segment is, by its first bytes.
@@ -57,7 +59,16 @@ pub(super) enum Container {
 pub(super) enum Medium {
     Video,
     Audio,
+    /// WebVTT without an init segment.
+    Text,
     Other,
+}
+
+impl Medium {
+    /// Whether it is made of samples that are seen or heard.
+    pub(super) fn is_av(self) -> bool {
+        matches!(self, Self::Video | Self::Audio)
+    }
 }
 
 impl Stream {
@@ -87,6 +98,7 @@ impl Stream {
         match () {
             () if has(b"vide") => Medium::Video,
             () if has(b"soun") => Medium::Audio,
+            () if super::text::is_text(self) => Medium::Text,
             () => Medium::Other,
         }
     }

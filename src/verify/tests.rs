@@ -12,7 +12,8 @@ use crate::cmaf::init_segment::{AudioInit, TrackInit, TrackInitKind, VideoInit, 
 use crate::codec::aac::AudioSpecificConfig;
 use crate::codec::avc::AvcConfig;
 use crate::media::{
-    AudioTrack, Colour, PixelAspect, Sample, SegmentInfo, TrackCommon, VideoTrack, Waiver,
+    AudioTrack, Colour, LanguageTag, PixelAspect, Sample, SegmentInfo, TextKind, TextTrack,
+    TrackCommon, VideoTrack, Waiver,
 };
 use crate::time::{FrameRate, Ticks, Timescale};
 
@@ -73,6 +74,7 @@ impl Fetch for Memory {
             "m3u8" => "application/vnd.apple.mpegurl",
             "mpd" => "application/dash+xml",
             "wrong" => "text/plain",
+            "vtt" => "text/vtt; charset=utf-8",
             _ if url.contains("a-en") => "audio/mp4",
             _ => "video/mp4",
         };
@@ -108,6 +110,8 @@ struct Recipe {
     audio_shift: u32,
     /// Sizes of a frame in bytes.
     frame_bytes: [u32; 2],
+    /// Text tracks, one of each kind.
+    text: bool,
 }
 
 impl Default for Recipe {
@@ -120,6 +124,7 @@ impl Default for Recipe {
             audio_short: 0,
             audio_shift: 0,
             frame_bytes: [6000, 400],
+            text: false,
         }
     }
 }
@@ -266,6 +271,40 @@ fn write_audio(files: &mut Files, recipe: &Recipe) -> AudioTrack {
     }
 }
 
+/// Cues on both sides of the cut at 12 s, and one across it.
+const CUES: &str = "WEBVTT\n\nid\n00:01.000 --> 00:02.500 line:0\n<i>one</i>\n\n\
+                    00:11.000 --> 00:13.000\nacross\n\n00:14.000 --> 00:20.000\nlast\n";
+
+fn write_text(files: &mut Files, kind: TextKind) -> TextTrack {
+    let cues = crate::text::parse(CUES.as_bytes()).expect("captions").cues;
+    let durations = [12_000, 3000_u64];
+    let ends = [12_000, 15_000].map(|end| Ticks::new(end, Timescale::MILLIS));
+    let segments = crate::text::segments(&cues, &ends).expect("small");
+    let whole = crate::text::write(&cues);
+    let language = LanguageTag::parse("en").expect("a tag");
+    let mut track = TextTrack {
+        id: TextTrack::id_of(&language, kind),
+        language,
+        name: String::new(),
+        kind,
+        default: kind == TextKind::Subtitles,
+        digest: format!("{:016x}", u64::try_from(kind.name().len()).expect("small")),
+        bytes: whole.len() as u64,
+        timescale: Timescale::MILLIS,
+        segments: Vec::new(),
+    };
+    let folder = crate::layout::text_folder(&track.language, &track.digest);
+    for (number, (segment, duration)) in (1..).zip(segments.into_iter().zip(durations)) {
+        let bytes = segment.len() as u64;
+        track.segments.push(SegmentInfo { duration, bytes });
+        files.insert(format!("{folder}/{number}.vtt"), segment.into());
+    }
+    files.insert(format!("{folder}/whole.vtt"), whole.into());
+    let playlist = crate::hls::text_playlist(&track).expect("renders");
+    files.insert(format!("{folder}/index.m3u8"), playlist.into());
+    track
+}
+
 fn build(recipe: &Recipe) -> Files {
     let mut files = Files::new();
     let video = vec![
@@ -273,13 +312,16 @@ fn build(recipe: &Recipe) -> Files {
         write_video(&mut files, recipe, 1),
     ];
     let audio = vec![write_audio(&mut files, recipe)];
+    let kinds = [TextKind::Subtitles, TextKind::Captions, TextKind::Forced];
+    let kinds = kinds.iter().filter(|_| recipe.text);
+    let text = kinds.map(|kind| write_text(&mut files, *kind)).collect();
     let presentation = Presentation {
         revision: "0123456789abcdef0123456789abcdef".into(),
         source_digest: "feed".into(),
         duration: Ticks::new(15, ts(1)),
         video,
         audio,
-        text: Vec::new(),
+        text,
         waivers: Vec::new(),
         warnings: Vec::new(),
     };
@@ -416,11 +458,52 @@ fn breaks_recipe(id: &str, recipe: &Recipe, change: impl FnOnce(&mut Files)) {
     }
 }
 
+/// The same with text in it.
+fn breaks_text(id: &str, change: impl FnOnce(&mut Files)) {
+    let recipe = Recipe {
+        text: true,
+        ..Recipe::default()
+    };
+    breaks_recipe(id, &recipe, change);
+}
+
+/// The same for what is only advice.
+fn advises_text(id: &str, change: impl FnOnce(&mut Files)) {
+    let mut files = build(&Recipe {
+        text: true,
+        ..Recipe::default()
+    });
+    change(&mut files);
+    let report = report_of(files);
+    let status = report.rule(id).expect("a rule").status;
+    assert_eq!(status, Status::Warned, "{id} did not warn:\n{report}");
+}
+
+#[test]
+fn a_good_presentation_with_text_passes() {
+    let recipe = Recipe {
+        text: true,
+        ..Recipe::default()
+    };
+    let report = report_of(build(&recipe));
+    assert!(report.passed(), "{report}");
+    for id in ["H34", "H35", "H36", "H39", "H40", "H24", "D12", "D22"] {
+        let rule = report.rule(id).expect(id);
+        assert_eq!(
+            (rule.status, rule.findings.len()),
+            (Status::Ok, 0),
+            "{report}"
+        );
+    }
+}
+
 const TOP: &str = "index.m3u8";
 const V360: &str = "v360/index.m3u8";
 const V180: &str = "v180/index.m3u8";
 const AUDIO: &str = "a-en/index.m3u8";
 const MPD: &str = "manifest.mpd";
+/// Folder of the subtitles.
+const TEXT: &str = "text/en/0000000000000009/";
 
 #[test]
 fn h01_byte_order_mark() {
@@ -780,6 +863,106 @@ fn h37_wrong_channels() {
 #[test]
 fn h41_captions_on_one_variant() {
     breaks("H41", |f| edit(f, TOP, "CLOSED-CAPTIONS=NONE,", ""));
+}
+
+#[test]
+fn h21_text_segment_missing() {
+    breaks_text("H21", |f| {
+        f.remove(&format!("{TEXT}2.vtt"));
+    });
+}
+
+#[test]
+fn h24_text_left_out_of_the_bandwidth() {
+    advises_text("H24", |f| {
+        let segment = f.get_mut(&format!("{TEXT}1.vtt")).expect("there");
+        segment.extend("\nNOTE x".repeat(2000).bytes());
+    });
+}
+
+#[test]
+fn h34_text_group_that_is_nowhere() {
+    breaks_text("H34", |f| {
+        edit_all(f, TOP, "GROUP-ID=\"text\"", "GROUP-ID=\"other\"");
+    });
+}
+
+#[test]
+fn h34_text_name_twice() {
+    breaks_text("H34", |f| edit(f, TOP, "NAME=\"en (2)\"", "NAME=\"en\""));
+}
+
+#[test]
+fn h35_text_on_one_variant() {
+    advises_text("H35", |f| edit(f, TOP, ",SUBTITLES=\"text\"\n", "\n"));
+}
+
+#[test]
+fn h36_text_without_language() {
+    breaks_text("H36", |f| {
+        edit(
+            f,
+            TOP,
+            "GROUP-ID=\"text\",LANGUAGE=\"en\"",
+            "GROUP-ID=\"text\"",
+        );
+    });
+}
+
+#[test]
+fn h39_half_of_the_characteristics() {
+    let half = ",public.accessibility.describes-music-and-sound";
+    breaks_text("H39", |f| edit(f, TOP, half, ""));
+}
+
+#[test]
+fn h39_captions_that_are_not_chosen() {
+    breaks_text("H39", |f| {
+        let captions = "NAME=\"en (2)\",DEFAULT=NO,AUTOSELECT=";
+        edit(f, TOP, &format!("{captions}YES"), &format!("{captions}NO"));
+    });
+}
+
+#[test]
+fn h39_forced_sound() {
+    breaks_text("H39", |f| {
+        edit(f, TOP, "CHANNELS=\"2\"", "FORCED=NO,CHANNELS=\"2\"")
+    });
+}
+
+#[test]
+fn h40_text_too_short() {
+    breaks_text("H40", |f| {
+        let name = format!("{TEXT}index.m3u8");
+        edit(f, &name, "#EXTINF:3.000000,\n2.vtt\n", "");
+    });
+}
+
+#[test]
+fn h40_no_timestamp_map() {
+    breaks_text("H40", |f| {
+        let map = format!("{}\n", crate::text::TIMESTAMP_MAP);
+        edit(f, &format!("{TEXT}1.vtt"), &map, "");
+    });
+}
+
+#[test]
+fn h40_timestamp_map_without_local_time() {
+    breaks_text("H40", |f| edit(f, &format!("{TEXT}1.vtt"), "LOCAL:", "L:"));
+}
+
+#[test]
+fn h40_no_signature() {
+    breaks_text("H40", |f| edit(f, &format!("{TEXT}2.vtt"), "WEBVTT", "VTT"));
+    breaks_text("H40", |f| edit(f, &format!("{TEXT}1.vtt"), "WEBVTT", "VTT"));
+}
+
+#[test]
+fn h40_cue_lost_at_a_cut() {
+    breaks_text("H40", |f| {
+        let cue = "\n00:00:11.000 --> 00:00:13.000\nacross\n";
+        edit(f, &format!("{TEXT}2.vtt"), cue, "");
+    });
 }
 
 #[test]
@@ -1373,6 +1556,46 @@ fn d20_tiny_segments() {
 }
 
 #[test]
+fn d04_text_file_missing() {
+    breaks_text("D04", |f| {
+        f.remove(&format!("{TEXT}whole.vtt"));
+    });
+}
+
+#[test]
+fn d12_text_of_a_foreign_type() {
+    breaks_text("D12", |f| edit(f, MPD, "text/vtt", "text/plain"));
+}
+
+#[test]
+fn d22_text_file_that_is_none() {
+    breaks_text("D22", |f| {
+        edit(f, &format!("{TEXT}whole.vtt"), "WEBVTT", "VTT")
+    });
+}
+
+#[test]
+fn d22_text_of_another_time_line() {
+    breaks_text("D22", |f| {
+        edit_all(f, &format!("{TEXT}whole.vtt"), "00:00:", "10:00:");
+    });
+}
+
+#[test]
+fn d22_text_with_an_offset() {
+    let offset = "</BaseURL><SegmentBase presentationTimeOffset=\"9\"/>";
+    breaks_text("D22", |f| {
+        let before = "whole.vtt";
+        edit(
+            f,
+            MPD,
+            &format!("{before}</BaseURL>"),
+            &format!("{before}{offset}"),
+        );
+    });
+}
+
+#[test]
 fn d23_dash_names_other_objects() {
     breaks("D23", |f| {
         edit(
@@ -1688,6 +1911,7 @@ fn every_rule_that_is_judged_is_in_the_table() {
         include_str!("hls_multivariant.rs"),
         include_str!("init.rs"),
         include_str!("load.rs"),
+        include_str!("text.rs"),
     ]
     .concat();
     let used: BTreeSet<&str> = sources
