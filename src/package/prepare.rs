@@ -107,14 +107,14 @@ impl Indexed {
     /// What passthrough planning needs to know about the sync samples, read only where it
     /// matters.
     fn inspect(&self, policy: &Policy) -> Result<plan::Inspection> {
-        let idr_samples = match plan::candidate_for_copy(&self.index, policy) {
-            None => None,
-            Some(track) => {
-                let track = &self.index.tracks[track];
-                Some(source::inspect_h264(self.source.file(), track)?.idr_samples)
-            }
+        let Some(track) = plan::candidate_for_copy(&self.index, policy) else {
+            return Ok(plan::Inspection::default());
         };
-        Ok(plan::Inspection { idr_samples })
+        let seen = source::inspect_h264(self.source.file(), &self.index.tracks[track])?;
+        Ok(plan::Inspection {
+            idr_samples: Some(seen.idr_samples),
+            in_band_parameter_sets: seen.has_in_band_parameter_sets,
+        })
     }
 
     fn plan(

@@ -46,6 +46,8 @@ pub struct Inspection {
     /// Numbers (from 0) of the track's samples that really are IDR pictures; `None` when nobody
     /// looked, and then the track is not repackaged.
     pub idr_samples: Option<Vec<u32>>,
+    /// Whether samples repeat parameter sets, which `avc1` forbids (conformance C06).
+    pub in_band_parameter_sets: bool,
 }
 
 /// What comes up while planning.

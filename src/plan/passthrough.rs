@@ -118,6 +118,9 @@ pub(crate) fn check_auto(
     policy: &Policy,
     inspection: &Inspection,
 ) -> Result<Vec<u32>, Refusal> {
+    if inspection.in_band_parameter_sets {
+        return Err("its samples repeat parameter sets".to_owned());
+    }
     check_track(track, policy)?;
     let shown = grid.shown;
     first_failed(&[

@@ -25,7 +25,15 @@ fn try_make(tracks: Vec<SourceTrack>, policy: &Policy) -> Result<Plan> {
         .first()
         .map(|track| track.samples.sync_numbers().collect());
     let index = fixture::index(tracks);
-    plan(&index, "00", policy, &Inspection { idr_samples: idrs })
+    plan(
+        &index,
+        "00",
+        policy,
+        &Inspection {
+            idr_samples: idrs,
+            ..Inspection::default()
+        },
+    )
 }
 
 fn never() -> Policy {
