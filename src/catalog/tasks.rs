@@ -102,7 +102,7 @@ macro_rules! claimable {
             WHERE other.asset = candidate.asset AND other.id <> candidate.id \
             AND (other.state = 'running' OR (other.state = 'queued' \
                 AND (other.last = 0 OR other.id < candidate.id))))) \
-         ORDER BY candidate.priority, candidate.id LIMIT 1"
+         ORDER BY candidate.priority, candidate.position, candidate.id LIMIT 1"
     };
 }
 
@@ -392,8 +392,8 @@ async fn insert(change: &mut Change, asset: &AssetId, task: &NewTask) -> Result<
         free_key(change, asset, key).await?;
     }
     let insert = "INSERT INTO task (id, asset, work, priority, key, last, state, failures, \
-        crashes, fence, not_before, lease_until, cancelled, queued_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, 0, 0, 0, 0, 0, $7) \
+        crashes, fence, not_before, lease_until, cancelled, queued_at, position) \
+        VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, 0, 0, 0, 0, 0, $7, $8) \
         ON CONFLICT (asset, key) DO UPDATE SET priority = CASE \
         WHEN excluded.priority < task.priority THEN excluded.priority ELSE task.priority END";
     let id = change.next("task").await?;
@@ -406,6 +406,7 @@ async fn insert(change: &mut Change, asset: &AssetId, task: &NewTask) -> Result<
         .bind(task.key.as_deref())
         .bind(i64::from(task.last))
         .bind(now)
+        .bind(i64::from(task.work.position()))
         .execute(change.sql())
         .await
         .map_err(failed("enqueuing a task"))?;

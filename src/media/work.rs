@@ -72,6 +72,18 @@ pub enum Work {
     Finish,
 }
 
+impl Work {
+    /// How far into its title it reaches: of equally urgent work what is nearer to the start goes
+    /// first, so that many titles come forward side by side and a long one keeps no short one
+    /// waiting.
+    pub fn position(&self) -> u32 {
+        match self {
+            Self::Make(job) => job.run().first_segment,
+            Self::Pull | Self::Index | Self::Segment { .. } | Self::Finish => 0,
+        }
+    }
+}
+
 /// How urgent a task is; the first is the most urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,7 +5,8 @@
 //! worker that was stopped, or slept through its lease, finds its claim lost and changes nothing.
 //! Work itself is idempotent: done twice it wastes time and harms nothing.
 //!
-//! Order: the most urgent first, and among equals the one enqueued first. A task that is `last`
+//! Order: the most urgent first, among equals what is nearer to the start of its title, then the
+//! one enqueued first. A task that is `last`
 //! waits until no other of its asset is queued or running.
 
 pub mod demand;

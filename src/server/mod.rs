@@ -276,6 +276,8 @@ fn worker_options(config: &Config, data: PathBuf) -> worker::Options {
             LEAST_URGENT_THREADS.max(cores)
         },
         steady_threads,
+        max_duration_seconds: config.limits.max_duration_seconds,
+        max_pixels: config.limits.max_pixels,
         sandbox: sandbox::Options {
             strict: config.strict_sandbox,
             ..sandbox::Options::default()

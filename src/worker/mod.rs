@@ -51,6 +51,10 @@ pub struct Options {
     pub urgent_threads: usize,
     /// Threads that take anything.
     pub steady_threads: usize,
+    /// Longest presentation in seconds.
+    pub max_duration_seconds: u32,
+    /// Largest picture in pixels.
+    pub max_pixels: u64,
     /// The media children's limits.
     pub sandbox: sandbox::Options,
 }

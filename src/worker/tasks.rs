@@ -187,6 +187,9 @@ impl Workshop {
             // decoded: the background task that covers it decides.
             Err(e) if claim.priority == Priority::First && e.kind() == ErrorKind::Invalid => {
                 let run = around(&title, job);
+                if run == job.run() {
+                    return Err(e);
+                }
                 Ok(vec![task(Work::Make(with_run(job, run)), Priority::Fill)])
             }
             done => done.map(|()| Vec::new()),

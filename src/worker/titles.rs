@@ -113,8 +113,35 @@ impl Titles {
         let source = self.source(&asset.id);
         let scratch = Some(self.options.data.as_path());
         let sandbox = &self.options.sandbox;
-        package::prepare_digested(&source, digest, &asset.policy, sandbox, scratch)
-            .map_err(|e| without_path(e, &source))
+        let prepared = package::prepare_digested(&source, digest, &asset.policy, sandbox, scratch)
+            .map_err(|e| without_path(e, &source))?;
+        self.check_limits(&prepared.plan)?;
+        Ok(prepared)
+    }
+
+    /// Refuses what is longer or larger than the server takes.
+    fn check_limits(&self, plan: &Plan) -> Result<()> {
+        let limits = &self.options;
+        let seconds = plan.duration.seconds();
+        if seconds > f64::from(limits.max_duration_seconds) {
+            return Err(Error::invalid(format!(
+                "the title is {seconds:.0} s long; max_duration_seconds is {}: cut it, or raise \
+                 the limit",
+                limits.max_duration_seconds
+            )));
+        }
+        let Some(video) = &plan.video else {
+            return Ok(());
+        };
+        let (width, height) = (video.picture.width, video.picture.height);
+        if u64::from(width) * u64::from(height) > limits.max_pixels {
+            return Err(Error::invalid(format!(
+                "the picture has {width}x{height} pixels; max_pixels is {}: scale it down, or \
+                 raise the limit",
+                limits.max_pixels
+            )));
+        }
+        Ok(())
     }
 
     fn reopen(&self, asset: &Asset, store: &BlockingStore, revision: &str) -> Result<Prepared> {

@@ -4,6 +4,7 @@ CREATE TABLE task (
     asset TEXT NOT NULL REFERENCES asset (id) ON DELETE CASCADE,
     work TEXT NOT NULL,                 -- JSON
     priority BIGINT NOT NULL,           -- 0 is the most urgent
+    position BIGINT NOT NULL,           -- of equally urgent ones the lowest goes first
     key TEXT,
     last BIGINT NOT NULL,               -- waits for all others of its asset
     state TEXT NOT NULL,                -- queued, running, dead
@@ -19,4 +20,4 @@ CREATE TABLE task (
     died_at BIGINT,
     UNIQUE (asset, key)
 );
-CREATE INDEX task_by_urgency ON task (state, priority, id);
+CREATE INDEX task_by_urgency ON task (state, priority, position, id);
