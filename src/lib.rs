@@ -37,7 +37,11 @@ pub mod verify;
 
 // floor 5
 #[cfg(feature = "origin")]
+pub mod asset_view;
+#[cfg(feature = "origin")]
 pub mod outbound;
+#[cfg(feature = "origin")]
+pub mod problem;
 #[cfg(feature = "origin")]
 pub mod queue;
 pub mod sandbox;
@@ -46,11 +50,7 @@ pub mod source;
 // floor 6
 #[cfg(feature = "origin")]
 pub mod access;
-#[cfg(feature = "origin")]
-pub mod asset_view;
 pub mod package;
-#[cfg(feature = "origin")]
-pub mod problem;
 
 // floor 7
 #[cfg(feature = "origin")]

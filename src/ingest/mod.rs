@@ -1,1 +1,183 @@
-//! How sources come in: raw bodies, multipart forms, tus uploads, pulls from a URL.
+//! How sources come in: raw bodies, multipart forms, tus uploads, pulls from a URL. All go the same
+//! way: within the limits ([`Options`]), written and digested as they come ([`writer`]), an asset
+//! that is to be indexed at the end. What breaks off or is refused leaves nothing behind.
+//!
+//! Not here: what becomes of the bytes (`worker`), and every other resource of the API (`api`,
+//! which also mounts what is here).
+
+pub mod create;
+mod form;
+mod idempotency;
+mod intake;
+mod pace;
+mod pull;
+mod refusal;
+mod request;
+mod room;
+mod sweep;
+pub mod tus;
+mod tus_headers;
+mod writer;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::media::{AssetId, Priority, Work};
+use crate::outbound;
+use crate::queue::{NewTask, Queue};
+
+pub use pull::Progress;
+pub use request::Policies;
+
+use refusal::Refusal;
+use room::Room;
+use tus::Sessions;
+use writer::Place;
+
+/// Folder of the sources below the data folder.
+const SOURCES: &str = "src";
+
+/// Limits of what comes in. Each is named in the answer that it causes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Longest source, in bytes.
+    pub max_upload_bytes: u64,
+    /// Bodies received at the same time.
+    pub max_concurrent_uploads: usize,
+    /// Bytes of disk that stay free.
+    pub min_free_disk_bytes: u64,
+    /// Slowest body, over each [`Options::rate_window`] of waiting for it.
+    pub min_rate_bytes_per_second: u64,
+    /// Over how long a body's rate is measured.
+    pub rate_window: Duration,
+    /// Longest silence within a body.
+    pub idle_timeout: Duration,
+    /// How long a tus upload is kept after its last byte.
+    pub upload_expiry: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_upload_bytes: 64 << 30,
+            max_concurrent_uploads: 32,
+            min_free_disk_bytes: 1 << 30,
+            min_rate_bytes_per_second: 1 << 10,
+            rate_window: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            upload_expiry: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// Takes sources in. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Ingest(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    catalog: Catalog,
+    queue: Queue,
+    clock: Clock,
+    outbound: outbound::Client,
+    options: Options,
+    policies: Policies,
+    /// The folder with one folder for each asset's source.
+    sources: PathBuf,
+    room: Arc<Room>,
+    /// One permit for each body that may be received now.
+    bodies: Arc<Semaphore>,
+    /// Sources that are being written and have no asset yet; guarded because requests run side by
+    /// side, and each use is one call.
+    unborn: Mutex<HashSet<AssetId>>,
+    sessions: Sessions,
+}
+
+impl Ingest {
+    /// Takes sources into `data/src`, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn new(
+        catalog: Catalog,
+        queue: Queue,
+        clock: Clock,
+        outbound: outbound::Client,
+        data: &Path,
+        options: Options,
+        policies: Policies,
+    ) -> Result<Self> {
+        let sources = data.join(SOURCES);
+        std::fs::create_dir_all(&sources)
+            .map_err(|e| Error::io(format!("making {}", sources.display()), e))?;
+        Ok(Self(Arc::new(Shared {
+            room: Room::new(sources.clone(), options.min_free_disk_bytes),
+            bodies: Arc::new(Semaphore::new(options.max_concurrent_uploads)),
+            unborn: Mutex::default(),
+            sessions: Sessions::default(),
+            catalog,
+            queue,
+            clock,
+            outbound,
+            options,
+            policies,
+            sources,
+        })))
+    }
+
+    /// The limits.
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    fn place(&self, asset: &AssetId) -> Place {
+        Place::new(&self.0.sources, asset)
+    }
+
+    /// The right to receive one body, until it is dropped.
+    fn permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let permit = Arc::clone(&self.0.bodies).try_acquire_owned();
+        permit.map_err(|_| Refusal::TooMany {
+            value: self.0.options.max_concurrent_uploads as u64,
+        })
+    }
+
+    fn unborn(&self) -> MutexGuard<'_, HashSet<AssetId>> {
+        self.0.unborn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has an asset indexed, once.
+    async fn enqueue_index(&self, asset: &AssetId) -> Result<()> {
+        self.enqueue(asset, Work::Index, "index").await
+    }
+
+    /// Has an asset's source pulled, once.
+    async fn enqueue_pull(&self, asset: &AssetId) -> Result<()> {
+        self.enqueue(asset, Work::Pull, "pull").await
+    }
+
+    async fn enqueue(&self, asset: &AssetId, work: Work, key: &str) -> Result<()> {
+        let task = NewTask {
+            work,
+            priority: Priority::First,
+            key: Some(key.to_owned()),
+            last: false,
+        };
+        self.0.queue.enqueue(asset, &[task]).await
+    }
+}
+
+/// A new id.
+fn new_id() -> Result<AssetId> {
+    let mut bits = [0; 10];
+    getrandom::fill(&mut bits)
+        .map_err(|e| Error::internal(format!("no random numbers for an id: {e}")))?;
+    Ok(AssetId::from_random(bits))
+}
