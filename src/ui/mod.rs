@@ -151,8 +151,8 @@ fn page(
     response.content_type("text/html; charset=utf-8").body(html)
 }
 
-/// Everything from here, streams also from where they are delivered, nothing inline. Players
-/// hand a video its bytes as `blob:` URLs, and draw posters as `data:`.
+/// Everything from here, streams also from where they are delivered, nothing inline. hls.js hands
+/// a video its bytes as `blob:` and its empty caption tracks as `data:` URLs.
 fn content_security_policy(media_origin: Option<&str>, framing: Framing) -> String {
     let media = media_origin.map_or_else(String::new, |origin| format!(" {origin}"));
     let ancestors = match framing {
@@ -160,8 +160,8 @@ fn content_security_policy(media_origin: Option<&str>, framing: Framing) -> Stri
         Framing::Any => "*",
     };
     format!(
-        "default-src 'self'; script-src 'self'; style-src 'self'; worker-src 'self' blob:; \
-         connect-src 'self'{media}; media-src 'self' blob:{media}; img-src 'self' data: blob:{media}; \
+        "default-src 'self'; script-src 'self'; style-src 'self'; worker-src 'self'; \
+         connect-src 'self'{media}; media-src 'self' blob: data:{media}; img-src 'self'{media}; \
          object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
     )
 }

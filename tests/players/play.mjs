@@ -4,12 +4,11 @@
 //
 // Exit code 0: it started at 0 without a hole, sought to 60 %, reached the end, played every
 // rendition when asked to, and neither the player, the console nor a response had an error.
-// CHROMIUM names the browser if it isn't `chromium`.
+// The browser: see browser.mjs.
 
-import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import { launch, watch } from './browser.mjs';
 import { serve } from './static_server.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
@@ -19,37 +18,8 @@ const LIBRARIES = {
   'dash.js': 'node_modules/dashjs/dist/modern/umd/dash.all.debug.js',
   native: null,
 };
-const FLAGS = [
-  '--autoplay-policy=no-user-gesture-required',
-  '--mute-audio',
-  '--disable-gpu',
-  '--disable-quic',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--no-first-run',
-];
 
 export const PLAYERS = Object.keys(LIBRARIES);
-
-function browserPath() {
-  return process.env.CHROMIUM ?? execFileSync('sh', ['-c', 'command -v chromium']).toString().trim();
-}
-
-// Collects what the browser itself says: console errors and refused responses.
-function watch(page) {
-  const seen = { console: [], http: [], requests: 0 };
-  page.on('console', (message) => {
-    const gap = message.type() === 'warning' && /\bgap\b/i.test(message.text());
-    if (message.type() === 'error' || gap) seen.console.push(message.text().slice(0, 300));
-  });
-  page.on('pageerror', (error) => seen.console.push(`uncaught: ${error.message}`));
-  page.on('response', (response) => {
-    seen.requests += 1;
-    if (response.status() >= 400) seen.http.push(`${response.status()} ${response.url()}`);
-  });
-  return seen;
-}
 
 async function within(seconds, work) {
   let timer;
@@ -61,9 +31,7 @@ async function within(seconds, work) {
 
 export async function play(url, player, { allRenditions = false, timeoutSeconds = 180 } = {}) {
   const pages = await serve(HERE);
-  // Chromium refuses to be root inside its own sandbox.
-  const args = process.getuid() === 0 ? [...FLAGS, '--no-sandbox'] : FLAGS;
-  const browser = await chromium.launch({ executablePath: browserPath(), headless: true, args });
+  const browser = await launch();
   try {
     const page = await browser.newPage();
     const seen = watch(page);

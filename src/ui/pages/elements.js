@@ -22,13 +22,18 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// Where a drawing of icons.svg is.
+export function iconAddress(name) {
+  return `${ICONS}#${name}`;
+}
+
 // A drawing of icons.svg in the colour of the text around it.
 export function icon(name) {
   const drawing = document.createElementNS(SVG, 'svg');
   drawing.setAttribute('class', 'icon');
   drawing.setAttribute('aria-hidden', 'true');
   const use = document.createElementNS(SVG, 'use');
-  use.setAttribute('href', `${ICONS}#${name}`);
+  use.setAttribute('href', iconAddress(name));
   drawing.append(use);
   return drawing;
 }

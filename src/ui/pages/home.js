@@ -6,7 +6,7 @@ import { Library } from './library.js';
 import { Uploads } from './uploads.js';
 
 const library = new Library({
-  list: byId('cards'), more: byId('more'), note: byId('library-note'), retry: byId('give-key'),
+  list: byId('cards'), more: byId('more'), note: byId('library-note'), unlock: byId('give-key'),
 });
 const uploads = new Uploads(byId('uploads'), {
   onUploaded: () => library.refreshSoon(0),

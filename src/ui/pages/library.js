@@ -9,17 +9,18 @@ import { announce, element, icon, iconButton, setText } from './elements.js';
 import * as words from './words.js';
 
 const PAGE_SIZE = 24;
+const SOON_MS = 500;
 const BUSY_MS = 2000;
 const QUIET_MS = 15_000;
 const HIDDEN_MS = 60_000;
 // Assets beyond the first page that still change are asked for one by one, so many at a time.
 const SINGLE_LOOKUPS = 6;
 
-// `list` is the <ul>, `more` the button for the next page, `note` the line above the list, and
-// `onEmpty(bool)` is told whether there is nothing to show.
+// `list` is the <ul>, `more` the button for the next page, `note` the line above the list, and `unlock`
+// the button that asks for a key.
 export class Library {
-  constructor({ list, more, note, retry }) {
-    Object.assign(this, { list, more, note, retry });
+  constructor({ list, more, note, unlock }) {
+    Object.assign(this, { list, more, note, unlock });
     this.cards = [];
     this.next = null;
     this.loaded = false;
@@ -43,10 +44,15 @@ export class Library {
   }
 
   refresh() {
-    return this.inTurn(() => this.update()).then(() => {
-      const busy = this.cards.some((card) => words.isMoving(card.asset));
-      this.refreshSoon(document.hidden ? HIDDEN_MS : busy ? BUSY_MS : QUIET_MS);
-    });
+    return this.inTurn(() => this.update()).then(() => this.refreshSoon(this.pause));
+  }
+
+  // How long a list stays good. What is being read is playable in a moment.
+  get pause() {
+    if (document.hidden) return HIDDEN_MS;
+    const assets = this.cards.map((card) => card.asset);
+    if (assets.some((asset) => asset.state === 'indexing')) return SOON_MS;
+    return assets.some(words.isMoving) ? BUSY_MS : QUIET_MS;
   }
 
   // Leaves out assets that are shown as uploads of this page.
@@ -63,10 +69,10 @@ export class Library {
     } catch (error) {
       const advice = error.passing ? ' Trying again.' : '';
       this.say(error.message + advice, 'error');
-      this.retry.hidden = error.status !== 401;
+      this.unlock.hidden = error.status !== 401;
       return;
     }
-    this.retry.hidden = true;
+    this.unlock.hidden = true;
     this.merge(page);
     await this.lookUpOthers(new Set(page.assets.map((asset) => asset.id)));
     this.showEmptiness();
@@ -139,6 +145,7 @@ export class Library {
   }
 
   async remove(card) {
+    if (card.isBusy) return;
     const title = words.title(card.asset);
     const sure = await confirm({
       title: 'Delete this video?',
@@ -164,6 +171,7 @@ export class Library {
   }
 
   async tryAgain(card) {
+    if (card.isBusy) return;
     card.busy(true);
     try {
       await api.retry(card.id);
@@ -217,6 +225,7 @@ class Card {
     this.asset = asset;
     const title = words.title(asset);
     setText(this.link, title);
+    this.link.title = title;
     this.link.href = `/watch/${encodeURIComponent(asset.id)}`;
     this.remove.setAttribute('aria-label', `Delete ${title}`);
     this.node.dataset.state = asset.state;
@@ -225,6 +234,7 @@ class Card {
     setText(this.length, asset.duration_s ? words.duration(asset.duration_s) : '');
     this.showBar();
     this.showPicture();
+    if (asset.state !== 'failed' && document.activeElement === this.retry) this.link.focus();
     this.retry.hidden = asset.state !== 'failed';
     if (before && before.state !== asset.state) this.tell(title);
     this.showProblem();
@@ -276,7 +286,12 @@ class Card {
     announce(text);
   }
 
+  // Not by disabling its buttons, which would lose the focus.
   busy(is) {
-    for (const button of [this.retry, this.remove]) button.disabled = is;
+    this.node.setAttribute('aria-busy', is);
+  }
+
+  get isBusy() {
+    return this.node.getAttribute('aria-busy') === 'true';
   }
 }

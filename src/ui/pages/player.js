@@ -18,8 +18,6 @@ const SETTINGS = {
   enableWorker: false,
   lowLatencyMode: false,
   maxBufferLength: 30,
-  // No rung with more pixels than are shown.
-  capLevelToPlayerSize: true,
   fragLoadPolicy: SEGMENT_POLICY,
 };
 const MEDIA_RECOVERIES = 3;

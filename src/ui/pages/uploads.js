@@ -163,6 +163,7 @@ class Row {
   }
 
   pace() {
+    if (this.upload.sent >= this.upload.file.size) return ', finishing';
     const rate = this.rate.bytesPerSecond;
     if (!rate) return '';
     return `, ${bytes(rate)}/s, ${timeLeft((this.upload.file.size - this.upload.sent) / rate)}`;

@@ -2,7 +2,7 @@
 
 import * as api from './api.js';
 import { captionsForm, showCaptions } from './captions.js';
-import { announce, byId, element, icon, setText } from './elements.js';
+import { announce, byId, element, icon, iconAddress, setText } from './elements.js';
 import { Player } from './player.js';
 import * as words from './words.js';
 
@@ -46,14 +46,16 @@ function show(news) {
   else if (words.isPlayable(asset)) showPlayable();
   else showWaiting();
   if (words.isMoving(asset)) follow();
+  else unfollow();
 }
 
 function showState() {
   setText(byId('state'), words.state(asset));
   byId('state').dataset.state = asset.state;
   const { segments_done: done = 0, segments_total: total = 0 } = asset.progress ?? {};
-  byId('progress').hidden = asset.state !== 'ready' || total === 0;
-  byId('progress').value = total > 0 ? done / total : 0;
+  byId('progress').hidden = !['indexing', 'ready'].includes(asset.state);
+  if (total > 0) byId('progress').value = done / total;
+  else byId('progress').removeAttribute('value');
 }
 
 function showWarnings() {
@@ -69,6 +71,11 @@ function follow() {
   api.follow(id, onEvent, signal);
 }
 
+function unfollow() {
+  following?.abort();
+  following = null;
+}
+
 function onEvent(name, data) {
   if (name === 'progress' && data && Number.isFinite(data.segments_done) && asset) {
     asset.progress = { ...asset.progress, ...data };
@@ -76,11 +83,11 @@ function onEvent(name, data) {
     return;
   }
   if (name === 'removed') {
-    following.abort();
+    unfollow();
     showNothing('This video was deleted', 'Somebody deleted it just now.');
     return;
   }
-  if (name === 'captions') player.reload();
+  if (name === 'captions') reloadSoon();
   refresh();
 }
 
@@ -89,6 +96,7 @@ function onEvent(name, data) {
 function showStage({ title = '', text = '', tone = '', actions = [] }) {
   byId('message').hidden = title === '';
   byId('message').className = `stage-message ${tone}`;
+  byId('message-icon').setAttribute('href', iconAddress(tone === 'bad' ? 'broken' : 'film'));
   setText(byId('message-title'), title);
   setText(byId('message-text'), text);
   byId('message-actions').replaceChildren(...actions);
@@ -118,8 +126,7 @@ async function tryAgain(event) {
   event.target.disabled = true;
   try {
     await api.retry(id);
-    following?.abort();
-    following = null;
+    unfollow();
     refresh();
   } catch (error) {
     setText(byId('message-text'), `It can't be tried again. ${error.message}`);
@@ -130,7 +137,7 @@ async function tryAgain(event) {
 function showNothing(title, text) {
   player.release();
   const back = element('a', { class: 'button', href: '/' }, 'To the library');
-  showStage({ title, text, actions: [back] });
+  showStage({ title, text, tone: 'bad', actions: [back] });
   setText(byId('title'), title);
   for (const part of ['side', 'share', 'progress', 'warnings', 'locked', 'state', 'facts']) byId(part).hidden = true;
 }
@@ -171,6 +178,13 @@ function start(url, poster) {
   player.load(url);
   const calm = window.matchMedia('(prefers-reduced-motion: reduce)').matches;
   if (!calm) player.play();
+}
+
+// Captions that were added here are told of twice: by the answer and by an event.
+let reloading;
+function reloadSoon() {
+  clearTimeout(reloading);
+  reloading = setTimeout(() => player.reload(), 300);
 }
 
 player.addEventListener('trouble', ({ detail: { message, final } }) => {
@@ -255,7 +269,7 @@ for (const button of document.querySelectorAll('[data-copies]')) {
   button.addEventListener('click', () => copy(button));
 }
 
-captionsForm(id, () => player.reload());
-window.addEventListener('pagehide', () => following?.abort());
+captionsForm(id, reloadSoon);
+window.addEventListener('pagehide', unfollow);
 setInterval(showFigures, FIGURES_MS);
 refresh();
