@@ -210,4 +210,8 @@ fn missing_file() -> HttpResponse {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a test on one thread; its types are not Send"
+)]
 mod tests;

@@ -192,3 +192,19 @@ async fn pages_are_only_read() {
         assert_eq!(header_of(&response, "allow"), "GET, HEAD");
     }
 }
+
+/// The player is tested by `tests/players` in the version that is bundled.
+#[test]
+fn the_bundled_player_is_the_tested_one() {
+    let manifest = include_str!("../../tests/players/package.json");
+    let manifest: serde_json::Value = serde_json::from_str(manifest).expect("a manifest is JSON");
+    let version = manifest["dependencies"]["hls.js"]
+        .as_str()
+        .expect("hls.js is tested");
+    let player = super::files::named("hls.min.mjs").expect("it is bundled");
+    let text = std::str::from_utf8(player.bytes).expect("a script is UTF-8");
+    assert!(
+        text.contains(&format!("\"{version}\"")),
+        "hls.js {version} is not what is bundled"
+    );
+}
