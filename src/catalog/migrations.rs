@@ -10,6 +10,7 @@ const STEPS: &[&str] = &[
     include_str!("tables/1_assets.sql"),
     include_str!("tables/2_tasks.sql"),
     include_str!("tables/3_access.sql"),
+    include_str!("tables/4_webhooks.sql"),
 ];
 
 /// Takes the steps that were not yet taken, all or none.

@@ -25,6 +25,7 @@ mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
 mod uploads;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub use keys::{ApiKey, CreatedKey, NewKey, Scope};
 pub(crate) use tasks::{ClaimedTask, Lapsed, TaskEnd};
 pub use tasks::{DeadTask, Depth, NewTask};
 pub use uploads::{NewUpload, Upload};
+pub use webhooks::{Delivery, DeliveryState, Miss, NewWebhook, Sent, Topic, Webhook};
 
 use crate::clock::Clock;
 use crate::error::Result;
