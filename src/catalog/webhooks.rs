@@ -366,11 +366,7 @@ impl Catalog {
     ///
     /// # Errors
     /// What the database says.
-    pub async fn tell_webhooks(
-        &self,
-        event: &Event,
-        message: Option<(Topic, &str)>,
-    ) -> Result<()> {
+    pub async fn tell_webhooks(&self, event: &Event, message: Option<(Topic, &str)>) -> Result<()> {
         let mut change = self.change().await?;
         let moved = sqlx::query("UPDATE counter SET value = $1 WHERE name = 'told' AND value < $1")
             .bind(event.sequence)
