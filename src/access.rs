@@ -81,6 +81,11 @@ impl Access {
         configured.map_or_else(|| path.to_owned(), |base| base.join(path))
     }
 
+    /// Whether a request needs no key here.
+    pub fn is_open(request: &HttpRequest) -> bool {
+        of(request).is_some_and(|access| access.0.options.open)
+    }
+
     async fn admit(&self, request: &ServiceRequest) -> Result<Caller, Problem> {
         let nobody = Caller { key: None };
         let path = request.path().strip_prefix(API_PREFIX);

@@ -12,13 +12,16 @@ use super::intake::{Draft, Order, Sink, announced, check_announced, essence};
 use super::pace::Paced;
 use super::refusal::Refusal;
 use super::request::{policy, policy_of_value, title, title_of_file};
-use super::{Ingest, form, new_id};
+use super::{Ingest, Options, form, new_id};
 use crate::access::Access;
 use crate::asset_view::{AssetView, asset_json};
 use crate::catalog::NewAsset;
 use crate::media::{Asset, AssetState};
 use crate::outbound;
 use crate::problem::{JSON_BYTES_MAX, Problem, from_json};
+
+/// The limit of a JSON body.
+const JSON_BYTES: &str = "json_bytes";
 
 /// What a form may be longer than its file, in bytes.
 const FORM_BYTES_MAX: u64 = 1 << 20;
@@ -303,7 +306,7 @@ async fn from_url(
     query: CreateQuery,
     ingest: &Ingest,
 ) -> Result<HttpResponse, Problem> {
-    let json = collect(body).await?;
+    let json = collect(body, JSON_BYTES, JSON_BYTES_MAX).await?;
     let wanted: AssetFromUrl = serde_json::from_slice(&json).map_err(|e| from_json(&e))?;
     let url = outbound::check_url(&wanted.source.url, ingest.0.outbound.options())
         .map_err(|e| Problem::bad_parameter("source.url", e.to_string()))?;
@@ -349,19 +352,34 @@ async fn make(new: &NewAsset, ingest: &Ingest) -> crate::error::Result<Asset> {
     clippy::future_not_send,
     reason = "actix-web runs a request on one thread; its types are not Send"
 )]
-async fn collect(mut body: Body) -> Result<Vec<u8>, Refusal> {
-    let mut json = Vec::new();
+async fn collect(mut body: Body, limit: &'static str, most: usize) -> Result<Vec<u8>, Refusal> {
+    let mut all = Vec::new();
     while let Some(bytes) = body.next().await {
         let bytes: Bytes = bytes.map_err(Refusal::from_payload)?;
-        json.extend_from_slice(&bytes);
-        if json.len() > JSON_BYTES_MAX {
-            return Err(Refusal::TooLarge {
-                limit: "json_bytes",
-                value: JSON_BYTES_MAX as u64,
-            });
+        all.extend_from_slice(&bytes);
+        if all.len() > most {
+            let value = most as u64;
+            return Err(Refusal::TooLarge { limit, value });
         }
     }
-    Ok(json)
+    Ok(all)
+}
+
+/// A body that is small enough to be held, at most `most` bytes, at the pace of all bodies.
+///
+/// # Errors
+/// Names `limit` where there are more.
+#[expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+pub async fn read_all(
+    payload: web::Payload,
+    options: &Options,
+    limit: &'static str,
+    most: usize,
+) -> Result<Vec<u8>, Problem> {
+    Ok(collect(Paced::new(payload, options), limit, most).await?)
 }
 
 /// The bytes are stored as they come, so they must come as they are.

@@ -29,10 +29,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::media::{AssetId, Priority, Work};
+use crate::media::{Asset, AssetId, AssetState, Priority, Work};
 use crate::outbound;
 use crate::queue::{NewTask, Queue};
 
+pub use create::read_all;
 pub use pull::Progress;
 pub use request::Policies;
 
@@ -137,6 +138,29 @@ impl Ingest {
         &self.0.options
     }
 
+    /// Has a failed asset indexed again, if its source is still there.
+    ///
+    /// # Errors
+    /// What the catalog or the file system says.
+    pub async fn reopen(&self, id: &AssetId) -> Result<Reopened> {
+        let catalog = &self.0.catalog;
+        let Some(asset) = catalog.asset(id).await? else {
+            return Ok(Reopened::Gone);
+        };
+        if asset.state != AssetState::Failed {
+            return Ok(Reopened::NotFailed);
+        }
+        if self.place(id).whole_bytes().await?.is_none() {
+            return Ok(Reopened::NoSource);
+        }
+        if !catalog.reopened(id).await? {
+            return Ok(Reopened::NotFailed);
+        }
+        self.enqueue_index(id).await?;
+        let asset = catalog.asset(id).await?;
+        Ok(asset.map_or(Reopened::Gone, |asset| Reopened::Asset(Box::new(asset))))
+    }
+
     fn place(&self, asset: &AssetId) -> Place {
         Place::new(&self.0.sources, asset)
     }
@@ -172,6 +196,19 @@ impl Ingest {
         };
         self.0.queue.enqueue(asset, &[task]).await
     }
+}
+
+/// What came of trying a failed asset again.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reopened {
+    /// It is on its way again.
+    Asset(Box<Asset>),
+    /// There is no such asset.
+    Gone,
+    /// It hasn't failed.
+    NotFailed,
+    /// Its source isn't there.
+    NoSource,
 }
 
 /// A new id.
