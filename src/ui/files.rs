@@ -13,8 +13,8 @@ pub(super) struct File {
     pub(super) bytes: &'static [u8],
 }
 
-/// `/`. In each page, `{{ui}}` stands for the folder of its files and `{{media-origin}}` for
-/// where streams are played from (empty: from here).
+/// `/`. In each page, `{{ui}}` stands for the folder of its files and `{{media}}` for where
+/// `/v/` is (empty: here).
 pub(super) const LIBRARY: &str = include_str!("pages/index.html");
 /// `/watch/{id}`.
 pub(super) const WATCH: &str = include_str!("pages/watch.html");
@@ -78,10 +78,10 @@ pub(super) fn digest() -> &'static str {
     })
 }
 
-/// A page with its places filled in. `media_origin` is a serialized origin, so it needs no
-/// escaping.
-pub(super) fn filled(template: &str, media_origin: Option<&str>) -> String {
+/// A page with its places filled in.
+pub(super) fn filled(template: &str, media_base: &str) -> String {
+    let escaped = media_base.replace('&', "&amp;").replace('"', "&quot;");
     template
         .replace("{{ui}}", &format!("/ui/{}", digest()))
-        .replace("{{media-origin}}", media_origin.unwrap_or(""))
+        .replace("{{media}}", &escaped)
 }

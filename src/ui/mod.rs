@@ -19,7 +19,16 @@ use crate::media::AssetId;
 /// What the pages must know of the server.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    media_origin: Option<String>,
+    media: Option<Media>,
+}
+
+/// Where streams are played from, if not from where the pages are.
+#[derive(Debug, Clone)]
+struct Media {
+    /// Scheme, host and port.
+    origin: String,
+    /// The URL that `/v/` follows on.
+    base: String,
 }
 
 impl Options {
@@ -41,13 +50,21 @@ impl Options {
         // A serialized origin is a scheme, a host and a port: nothing that could end a CSP
         // directive or an attribute.
         Ok(Self {
-            media_origin: Some(url.origin().ascii_serialization()),
+            media: Some(Media {
+                origin: url.origin().ascii_serialization(),
+                base: url.as_str().trim_end_matches('/').to_owned(),
+            }),
         })
     }
 
-    /// Where streams are played from, if not from where the pages are: scheme, host and port.
-    pub fn media_origin(&self) -> Option<&str> {
-        self.media_origin.as_deref()
+    /// Scheme, host and port that streams are played from, if not from where the pages are.
+    fn media_origin(&self) -> Option<&str> {
+        self.media.as_ref().map(|media| media.origin.as_str())
+    }
+
+    /// What the URLs of streams begin with; empty where that is the pages' own origin.
+    fn media_base(&self) -> &str {
+        self.media.as_ref().map_or("", |media| &media.base)
     }
 }
 
@@ -132,7 +149,7 @@ fn page(
     }
     let options = request.app_data::<web::Data<Options>>();
     let media_origin = options.and_then(|options| options.media_origin());
-    let html = files::filled(template, media_origin);
+    let html = files::filled(template, options.map_or("", |options| options.media_base()));
     let etag = format!("\"{}\"", blake3::hash(html.as_bytes()).to_hex());
     let policy = content_security_policy(media_origin, framing);
     let matches = status == StatusCode::OK && matches_etag(request, &etag);

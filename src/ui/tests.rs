@@ -127,7 +127,7 @@ async fn only_the_embedded_player_may_be_framed_by_others() {
 
 #[actix_web::test]
 async fn streams_may_come_from_the_public_url_and_nowhere_else() {
-    let options = Options::with_media_at("https://media.example.com/some/path;x").expect("sound");
+    let options = Options::with_media_at("https://media.example.com/a&b;\"c/").expect("sound");
     assert_eq!(options.media_origin(), Some("https://media.example.com"));
     let response = answer(options, TestRequest::get().uri("/watch/abc")).await;
     let policy = header_of(&response, "content-security-policy").to_owned();
@@ -139,10 +139,10 @@ async fn streams_may_come_from_the_public_url_and_nowhere_else() {
     ] {
         assert!(policy.contains(allowed), "{policy}");
     }
+    let html = text(response).await;
     assert!(
-        text(response)
-            .await
-            .contains("content=\"https://media.example.com\"")
+        html.contains("content=\"https://media.example.com/a&amp;b;%22c\""),
+        "{html}"
     );
 }
 

@@ -49,11 +49,12 @@ class Visit {
     page.on('filechooser', (chooser) => chooser.setFiles(options.clip));
   }
 
-  // Waits for a condition in the page. `what` completes "the page never ...".
+  // Waits for a condition in the page, and gives its value. `what` completes "the page never ...".
   async until(condition, argument, what, timeout = STEP_MS) {
-    await this.page.waitForFunction(condition, argument, { timeout }).catch(() => {
+    const value = await this.page.waitForFunction(condition, argument, { timeout }).catch(() => {
       throw new Failure(`the page never ${what}`);
     });
+    return value.jsonValue();
   }
 
   async text(selector) {
@@ -88,10 +89,14 @@ class Visit {
   async openLibrary() {
     await this.page.goto(this.options.base);
     if (this.options.key) await this.giveKey();
-    const loaded = () => !document.querySelector('#library-note').textContent.startsWith('Loading');
-    await this.until(loaded, null, 'loaded the library');
+    await this.libraryLoads();
     expect(!await this.page.isVisible('.library-note.error'), `the library says: ${await this.text('#library-note')}`);
     await this.look('library-before');
+  }
+
+  async libraryLoads() {
+    const loaded = () => !document.querySelector('#library-note').textContent.startsWith('Loading');
+    await this.until(loaded, null, 'loaded the library');
   }
 
   async giveKey() {
@@ -128,6 +133,7 @@ class Visit {
 
   async upload() {
     const { clip } = this.options;
+    await this.rememberCards();
     await this.page.evaluate(() => document.activeElement.blur());
     await this.tabThrough(['.skip', '.brand', ...(this.options.key ? ['#change-key'] : []), '#choose']);
     await this.limitUpload(Math.ceil(statSync(clip).size / UPLOAD_SECONDS));
@@ -151,22 +157,32 @@ class Visit {
     await this.page.keyboard.press('Enter');
   }
 
-  // The card of the clip, once it has one of these states.
-  async card(clip, states, what) {
+  // The assets whose cards there are already: another run may have left one of the same title.
+  async rememberCards() {
+    await this.libraryLoads();
+    this.known = await this.page.locator('.card').evaluateAll((cards) => cards.map((card) => card.dataset.asset));
+  }
+
+  // The new card of a clip, once it has one of these states.
+  async newCard(clip, states, what) {
     const title = path.basename(clip).replace(/\.[^.]*$/, '');
-    await this.until(([name, wanted]) => {
-      const link = [...document.querySelectorAll('.card-link')].find((a) => a.textContent === name);
-      return link && wanted.includes(link.closest('.card').dataset.state);
-    }, [title, states], what, PLAYABLE_MS);
-    return this.page.locator('.card', { has: this.page.getByRole('link', { name: title, exact: true }) }).first();
+    const find = ([name, wanted, known]) => {
+      const cards = [...document.querySelectorAll('.card:not([hidden])')];
+      const found = cards.find((card) => !known.includes(card.dataset.asset)
+        && card.querySelector('.card-link').textContent === name && wanted.includes(card.dataset.state));
+      return found?.dataset.asset ?? false;
+    };
+    const id = await this.until(find, [title, states, this.known], what, PLAYABLE_MS);
+    return { id, card: this.page.locator(`.card[data-asset="${id}"]`) };
   }
 
   async waitUntilPlayable() {
     const began = performance.now();
-    const card = await this.card(this.options.clip, ['ready', 'complete', 'failed'], 'showed the clip as playable');
+    const states = ['ready', 'complete', 'failed'];
+    const { id, card } = await this.newCard(this.options.clip, states, 'showed the clip as playable');
     const words = (await card.innerText()).replace(/\s+/g, ' ');
     expect(await card.getAttribute('data-state') !== 'failed', `the clip failed: ${words}`);
-    this.id = await card.getAttribute('data-asset');
+    this.id = id;
     console.log(`playable ${Math.round(performance.now() - began)} ms after the upload: ${words}`);
     await this.look('library');
     await card.getByRole('link').focus();
@@ -248,13 +264,13 @@ class Visit {
   }
 
   async uploadBad() {
+    await this.rememberCards();
     await this.page.setInputFiles('#files', this.options.bad);
-    const card = await this.card(this.options.bad, ['failed'], 'showed the bad clip as failed');
+    const { id, card } = await this.newCard(this.options.bad, ['failed'], 'showed the bad clip as failed');
     const reason = (await card.locator('.card-problem').textContent()).trim();
     expect(reason.length > 10, 'the card of the bad clip gives no reason');
     console.log(`failed as it should: ${reason}`);
     await this.look('library-failed');
-    const id = await card.getAttribute('data-asset');
     await card.getByRole('link').click();
     await this.until(() => document.querySelector('.stage-message.bad:not([hidden])'), null, 'said why there is nothing to watch');
     await this.look('failed');

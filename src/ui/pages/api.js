@@ -99,7 +99,7 @@ export function problemOf(status, text, retryAfter) {
   try {
     const { detail, title } = JSON.parse(text);
     // For these our own words say more than the server's.
-    const message = [401, 403, 404].includes(status) ? null : detail ?? title;
+    const message = [401, 404].includes(status) ? null : detail ?? title;
     if (message) return new ApiError(status, sentence(message), after);
   } catch {
     // Not from our server, but from a proxy before it.
@@ -194,6 +194,8 @@ async function* eventsOnce(id, last, signal) {
   try {
     const headers = { Accept: 'text/event-stream', ...(last ? { 'Last-Event-ID': last } : {}) };
     const response = await request(`${assetPath(id)}/events`, { headers, quiet: true, signal: stop.signal });
+    // 204: nothing more will happen.
+    if (!response.body) return;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = '';
     for (;;) {

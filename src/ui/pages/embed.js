@@ -5,8 +5,8 @@ import { byId, setText } from './elements.js';
 import { Player } from './player.js';
 
 const id = location.pathname.split('/').pop();
-const mediaOrigin = document.querySelector('meta[name="headwater-media"]').content || location.origin;
-const folder = `${mediaOrigin}/v/${id}`;
+const mediaBase = document.querySelector('meta[name="headwater-media"]').content || location.origin;
+const folder = `${mediaBase}/v/${id}`;
 
 const video = byId('video');
 const player = new Player(video);

@@ -267,7 +267,7 @@ class Card {
     const { state, error } = this.asset;
     let text = this.complaint;
     if (!text && state === 'failed') text = words.sentence(error?.message ?? 'the server gave no reason');
-    if (!text && state === 'uploading') text = this.asset.source_url ? '' : 'Choose the same file again to go on.';
+    if (!text && state === 'uploading') text = 'If its upload broke off, choose the same file again.';
     this.problem.classList.toggle('error', state !== 'uploading' || this.complaint !== '');
     setText(this.problem, text);
     this.problem.hidden = text === '';

@@ -11,7 +11,7 @@ const POLL_MS = 5000;
 
 const id = decodeURIComponent(location.pathname.split('/').pop());
 // Where streams are, if not here; the server fills this in.
-const mediaOrigin = document.querySelector('meta[name="headwater-media"]').content || location.origin;
+const mediaBase = document.querySelector('meta[name="headwater-media"]').content || location.origin;
 const video = byId('video');
 const player = new Player(video);
 let asset = null;
@@ -82,6 +82,11 @@ function onEvent(name, data) {
     showState();
     return;
   }
+  // The event holds the asset as it is.
+  if (name === 'state' && data?.id === id) {
+    show(data);
+    return;
+  }
   if (name === 'removed') {
     unfollow();
     showNothing('This video was deleted', 'Somebody deleted it just now.');
@@ -104,11 +109,11 @@ function showStage({ title = '', text = '', tone = '', actions = [] }) {
 }
 
 function showWaiting() {
-  const uploading = asset.state === 'uploading' && !asset.source_url;
+  const arriving = asset.state === 'uploading';
   showStage({
-    title: uploading ? 'The upload is not finished' : 'Getting ready',
-    text: uploading
-      ? 'It plays here as soon as all of it has arrived.'
+    title: arriving ? 'The file is still arriving' : 'Getting ready',
+    text: arriving
+      ? 'It plays here as soon as all of it is there.'
       : 'The file is being read. It plays here within a few seconds.',
   });
 }
@@ -146,14 +151,14 @@ function showPlayable() {
   showStage({});
   byId('side').hidden = false;
   byId('share').hidden = false;
-  const { hls, dash, poster } = asset.playback;
+  const { hls, dash, poster, page } = asset.playback;
   start(api.reachable(hls), api.reachable(poster));
-  showAddresses(api.reachable(hls), api.reachable(dash));
+  showAddresses(api.reachable(hls), api.reachable(dash), api.reachable(page));
 }
 
 // Without a key the API says nothing, but streams are public: they can be played all the same.
 function showLocked() {
-  const folder = `${mediaOrigin}/v/${id}`;
+  const folder = `${mediaBase}/v/${id}`;
   byId('locked').hidden = false;
   byId('captions-box').hidden = true;
   showStage({});
@@ -161,7 +166,7 @@ function showLocked() {
   byId('share').hidden = false;
   setText(byId('title'), 'Video');
   start(`${folder}/index.m3u8`, null);
-  showAddresses(`${folder}/index.m3u8`, `${folder}/manifest.mpd`);
+  showAddresses(`${folder}/index.m3u8`, `${folder}/manifest.mpd`, location.origin + location.pathname);
 }
 
 byId('unlock').addEventListener('click', async () => {
@@ -240,11 +245,10 @@ function showFigures() {
 
 // ---- sharing
 
-function showAddresses(hls, dash) {
-  const page = `${location.origin}/watch/${encodeURIComponent(id)}?embed`;
+function showAddresses(hls, dash, page) {
   byId('hls-address').value = hls;
   byId('dash-address').value = dash;
-  byId('embed-code').value = `<iframe src="${page}" width="640" height="360" `
+  byId('embed-code').value = `<iframe src="${page}?embed" width="640" height="360" `
     + 'style="border:0" allow="autoplay; fullscreen; picture-in-picture" allowfullscreen></iframe>';
 }
 

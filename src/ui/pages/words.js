@@ -81,7 +81,7 @@ export function title(asset) {
 export function state(asset) {
   const { segments_done: done = 0, segments_total: total = 0 } = asset.progress ?? {};
   switch (asset.state) {
-    case 'uploading': return asset.source_url ? 'Fetching' : 'Upload not finished';
+    case 'uploading': return 'Receiving the file';
     case 'indexing': return 'Getting ready';
     case 'ready': return total > 0 ? `Playable, encoding ${percent(done, total)} %` : 'Playable, encoding';
     case 'complete': return 'Complete';
@@ -112,7 +112,7 @@ export function status(code) {
   switch (code) {
     case 0: return "The server can't be reached. Check that it is running and that you are online.";
     case 401: return 'The server asks for an API key.';
-    case 403: return 'This API key is not allowed to do that.';
+    case 403: return 'You may not do that here.';
     case 404: return 'There is no such video. It may have been deleted.';
     case 409: return 'Something else changed this at the same time. Try again.';
     case 413: return 'The file is larger than this server takes.';
