@@ -233,6 +233,7 @@ fn a_cue_stands_whole_in_every_segment_it_is_shown_in() {
 
     00:00:29.999 --> 00:01:30.000 line:0
     b
+
     ======
     WEBVTT
     X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000
@@ -242,6 +243,7 @@ fn a_cue_stands_whole_in_every_segment_it_is_shown_in() {
 
     00:00:29.999 --> 00:01:30.000 line:0
     b
+
     ======
     WEBVTT
     X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000

@@ -15,7 +15,7 @@ pub const TIMESTAMP_MAP: &str = "X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000";
 
 /// The whole text in one file: times from the programme's start, no timestamp map.
 pub fn write(cues: &Cues) -> String {
-    let mut text = String::from("WEBVTT\n");
+    let mut text = String::from("WEBVTT\n\n");
     push_blocks(&mut text, cues);
     for cue in cues.cues() {
         push_cue(&mut text, cue);
@@ -32,7 +32,7 @@ pub fn write(cues: &Cues) -> String {
 /// # Errors
 /// `Exhausted` when all segments together would be larger than [`MAX_SEGMENTS_BYTES`].
 pub fn segments(cues: &Cues, ends: &[Ticks]) -> Result<Vec<String>> {
-    let mut start = format!("WEBVTT\n{TIMESTAMP_MAP}\n");
+    let mut start = format!("WEBVTT\n{TIMESTAMP_MAP}\n\n");
     push_blocks(&mut start, cues);
     let mut bytes = start.len().saturating_mul(ends.len());
     refuse_too_much(bytes)?;
@@ -73,16 +73,16 @@ fn shown_in(cue: &Cue, ends: &[Ticks]) -> Range<usize> {
     first..begun.saturating_add(1).min(ends.len()).max(first)
 }
 
+/// Every block is followed by an empty line, the last one, too: FFmpeg reads the segments of a
+/// playlist as one file, and would take the next one's header for more text of the last cue.
 fn push_blocks(text: &mut String, cues: &Cues) {
     for block in cues.blocks() {
-        text.push('\n');
         text.push_str(block);
-        text.push('\n');
+        text.push_str("\n\n");
     }
 }
 
 fn push_cue(text: &mut String, cue: &Cue) {
-    text.push('\n');
     if !cue.id.is_empty() {
         text.push_str(&cue.id);
         text.push('\n');
@@ -98,5 +98,5 @@ fn push_cue(text: &mut String, cue: &Cue) {
     }
     text.push('\n');
     text.push_str(&cue.text);
-    text.push('\n');
+    text.push_str("\n\n");
 }

@@ -1,14 +1,18 @@
 // Runs inside the browser: drives one player over one URL and reports what it saw.
 //
-// A player is an adapter of four functions: `load` starts it and tells `note` of everything it
+// A player is an adapter of some functions: `load` starts it and tells `note` of everything it
 // complains about, `renditions` lists what it could play, `force` makes it play one of them at
-// once, `plays` says whether it does.
+// once, `plays` says whether it does; `texts` lists its text tracks, `show` shows one of them. All
+// of them show text through the video element's own text tracks.
 'use strict';
 
 const RENDITION_TIMEOUT_MS = 20000;
 const START_TIMEOUT_MS = 30000;
 const SEEK_TIMEOUT_MS = 20000;
 const END_TIMEOUT_MS = 30000;
+const CUE_TIMEOUT_MS = 15000;
+// What a cue's times may be off: reordering delay that a player counts in, and the clock's step.
+const CUE_SLACK = 0.1;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -44,6 +48,11 @@ function playHlsJs(video, url, note) {
       else hls.currentLevel = rendition.index;
     },
     plays: (r) => (r.kind === 'audio' ? hls.audioTrack : hls.currentLevel) === r.index,
+    texts: () => hls.subtitleTracks.map(({ lang, name }, index) => ({ index, language: lang, name })),
+    show({ index }) {
+      hls.subtitleDisplay = true;
+      hls.subtitleTrack = index;
+    },
   };
 }
 
@@ -74,6 +83,8 @@ async function playShaka(video, url, note) {
       player.selectVariantTrack(track, /* clearBuffer= */ true);
     },
     plays: (rendition) => player.getVariantTracks().some(({ id, active }) => active && id === rendition.id),
+    texts: () => player.getTextTracks().map(({ id, language, label }) => ({ id, language, name: label })),
+    show: (text) => player.selectTextTrack(player.getTextTracks().find(({ id }) => id === text.id)),
   };
 }
 
@@ -113,13 +124,32 @@ async function playDashJs(video, url, note) {
     // dash.js says nothing when it is told to render what it renders already.
     plays: ({ kind, id }) => (rendered[kind] ?? id) === id
       && player.getCurrentRepresentationForType(kind)?.id === id,
+    texts: () => player.getTracksFor('text').map(({ lang, labels, index }, at) => ({
+      at, index, language: lang, name: labels?.[0]?.text,
+    })),
+    show({ at }) {
+      player.enableText(true);
+      player.setTextTrack(at);
+    },
   };
 }
 
 // Chromium's own HLS player tells nothing of its renditions and takes no orders.
 function playNative(video, url) {
   video.src = url;
-  return { renditions: () => [], force() {}, plays: () => true };
+  return { renditions: () => [], force() {}, plays: () => true, texts: () => null };
+}
+
+// Players write markup in ways of their own.
+function plain(text) {
+  const page = new DOMParser().parseFromString(text, 'text/html');
+  return page.body.textContent.replace(/\s+/g, ' ').trim();
+}
+
+// Cues of the tracks that are shown: all of them, or those that are on the screen now.
+function cuesOfShown(video, of) {
+  const tracks = [...video.textTracks].filter((track) => track.mode === 'showing');
+  return tracks.flatMap((track) => [...(track[of] ?? [])]);
 }
 
 const PLAYERS = { 'hls.js': playHlsJs, shaka: playShaka, 'dash.js': playDashJs, native: playNative };
@@ -128,7 +158,7 @@ class Session {
   constructor(video) {
     this.video = video;
     this.quiet = true; // while we seek, start or switch, waiting is no stall
-    this.report = { errors: [], stalls: [], heights: [], failures: [], renditions: [] };
+    this.report = { errors: [], stalls: [], heights: [], failures: [], renditions: [], texts: [] };
     video.addEventListener('error', () => this.note('error', `video: ${video.error?.message}`));
     video.addEventListener('waiting', () => this.note('stall', 'waiting'));
     video.addEventListener('resize', () => this.sawHeight());
@@ -200,6 +230,36 @@ class Session {
     this.report.renditions.push({ ...rendition, played: there && played });
   }
 
+  // Text `at` its place in the manifest; `cue` is one of it: it appears and goes when it should.
+  async captions(player, at, { language, name, cue }) {
+    const what = `text ${at + 1} (${name ?? language})`;
+    const text = player.texts().find((one) => one.name === name && one.language.startsWith(language.slice(0, 2)));
+    if (!this.expect(text, `${what} is not there: ${JSON.stringify(player.texts())}`) || !cue) return;
+    await this.seek(Math.max(0, cue.start - 0.8), `before a cue of ${what}`);
+    player.show(text);
+    this.quiet = true;
+    const expected = plain(cue.text);
+    const find = (of) => cuesOfShown(this.video, of).filter((one) => plain(one.text) === expected);
+    const timeout = (cue.start - this.video.currentTime + 1) * 1000 + CUE_TIMEOUT_MS;
+    const shown = await until(() => find('activeCues').length > 0, timeout);
+    const seenAt = this.video.currentTime;
+    if (!this.expect(shown, `${what}: the cue of ${cue.start} s was not shown`)) return;
+    const near = (a, b, by) => Math.abs(a - b) <= by;
+    const [first, ...repeated] = find('cues');
+    this.expect(repeated.length === 0, `${what}: the cue of ${cue.start} s is there ${repeated.length + 1} times`);
+    this.expect(near(first.startTime, cue.start, CUE_SLACK) && near(first.endTime, cue.end, CUE_SLACK),
+      `${what}: the cue of ${cue.start} to ${cue.end} s is there from ${first.startTime} to ${first.endTime} s`);
+    this.expect(seenAt >= cue.start - CUE_SLACK && seenAt < cue.end + CUE_SLACK, `${what}: shown at ${seenAt} s`);
+    if (cue.end < this.video.duration - 1) {
+      if (cue.end - this.video.currentTime > 2) await this.seek(cue.end - 0.5, `the end of a cue of ${what}`);
+      const gone = await until(() => find('activeCues').length === 0, CUE_TIMEOUT_MS);
+      this.expect(gone && this.video.currentTime >= cue.end - CUE_SLACK,
+        `${what}: gone at ${this.video.currentTime} s rather than ${cue.end} s`);
+    }
+    this.quiet = false;
+    this.report.texts.push({ at, language, name, seenAt });
+  }
+
   async end() {
     await this.seek(Math.max(0, this.video.duration - 3), '3 s before the end');
     this.quiet = true; // the last frame is followed by "waiting" in some versions
@@ -209,8 +269,9 @@ class Session {
   }
 }
 
-// Plays the start, each rendition, 60 % and the end.
-async function exercise(url, playerName, allRenditions) {
+// Plays the start, each rendition and text track, 60 % and the end. `texts` are the tracks that the
+// manifest promises.
+async function exercise(url, playerName, allRenditions, texts) {
   const video = document.getElementById('video');
   const session = new Session(video);
   if (playerName === 'native' && video.canPlayType('application/vnd.apple.mpegurl') === '') {
@@ -222,6 +283,7 @@ async function exercise(url, playerName, allRenditions) {
     session.expect(renditions.length > 0 || playerName === 'native', 'the player found no rendition');
     if (allRenditions) for (const rendition of renditions) await session.force(player, rendition);
     else session.report.renditions = renditions;
+    if (player.texts() !== null) for (const [at, text] of texts.entries()) await session.captions(player, at, text);
     if (await session.seek(video.duration * 0.6, '60 %')) await session.plays(2, 'after the seek');
     await session.end();
   }

@@ -29,7 +29,7 @@ async function within(seconds, work) {
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
-export async function play(url, player, { allRenditions = false, timeoutSeconds = 180 } = {}) {
+export async function play(url, player, { allRenditions = false, texts = [], timeoutSeconds = 180 } = {}) {
   const pages = await serve(HERE);
   const browser = await launch();
   try {
@@ -39,7 +39,7 @@ export async function play(url, player, { allRenditions = false, timeoutSeconds 
     if (LIBRARIES[player]) await page.addScriptTag({ url: `${pages.base}${LIBRARIES[player]}` });
     await page.addScriptTag({ url: `${pages.base}page.js` });
     const run = page.evaluate(
-      ([...given]) => exercise(...given), [url, player, allRenditions]);
+      ([...given]) => exercise(...given), [url, player, allRenditions, texts]);
     const report = await within(timeoutSeconds, run).catch((error) => ({
       errors: [], failures: [error.message],
     }));

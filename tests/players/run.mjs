@@ -5,12 +5,13 @@
 // DIR holds index.m3u8 and manifest.mpd and is served by static_server.mjs, or by the server at
 // --base that serves the same folder; a URL is that base. Exit code 0 if nothing failed.
 
+import { cueToSee, textTracks } from './captions.mjs';
 import { play } from './play.mjs';
 import { ffmpeg, ffprobe, gstreamer, mpv } from './readers.mjs';
 import { serve } from './static_server.mjs';
 
-// What a manifest promises: the picture heights, and the media playlists if it is HLS. Read with
-// patterns on purpose: a parser would be one more player.
+// What a manifest promises: the picture heights, the text, and the media playlists of sound and
+// pictures if it is HLS. Read with patterns on purpose: a parser would be one more player.
 async function promises(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${response.status} ${url}`);
@@ -18,10 +19,11 @@ async function promises(url) {
   const hls = text.startsWith('#EXTM3U');
   const all = (pattern) => [...new Set([...text.matchAll(pattern)].map((match) => match[1]))];
   const heights = all(hls ? /^#EXT-X-STREAM-INF:.*RESOLUTION=\d+x(\d+)/gm : /<Representation\b[^>]*\bheight="(\d+)"/g);
-  const uris = hls ? [...all(/^([^#\s].*)$/gm), ...all(/^#EXT-X-MEDIA:.*URI="([^"]+)"/gm)] : [];
+  const uris = hls ? [...all(/^([^#\s].*)$/gm), ...all(/^#EXT-X-MEDIA:TYPE=(?!SUBTITLES).*URI="([^"]+)"/gm)] : [];
   return {
     heights: heights.map(Number).sort((a, b) => a - b),
     playlists: uris.map((uri) => new URL(uri, url).href),
+    texts: await textTracks(url, text),
   };
 }
 
@@ -31,14 +33,18 @@ function missingHeights(promised, renditions) {
     .map((height) => `the player left out the rendition of height ${height}`);
 }
 
-const web = (player) => async (url, _, promised) => {
-  const report = await play(url, player, { allRenditions: true });
+const web = (player) => async (url, { heights: promised, texts: promisedTexts }) => {
+  const texts = promisedTexts.map(({ language, name, cues }) => ({
+    language, name, cue: cueToSee(cues, Math.max(...cues.map(({ end }) => end))),
+  }));
+  const report = await play(url, player, { allRenditions: true, texts });
   const { skipped, errors, failures, stalls, renditions, heights, frames } = report;
   const missing = player === 'native' ? [] : missingHeights(promised, renditions ?? []);
   return {
     skipped,
     problems: [...failures, ...errors, ...missing, ...report.console, ...report.http],
-    notes: `${renditions?.length ? `${renditions.length} renditions, ` : ''}heights ${heights?.join(' ')}, `
+    notes: `${renditions?.length ? `${renditions.length} renditions, ` : ''}`
+      + `${report.texts?.length ? `${report.texts.length} text tracks, ` : ''}heights ${heights?.join(' ')}, `
       + `started in ${report.startMs} ms, ${stalls?.length} stalls, dropped ${frames?.dropped}/${frames?.total}`,
   };
 };
@@ -82,7 +88,7 @@ async function check(server, manifest, [format, name, reader]) {
   const refusedBefore = server.refused.length;
   const url = new URL(manifest, server.base).href;
   const result = await promises(url)
-    .then(({ playlists, heights }) => reader(url, playlists, heights))
+    .then((promised) => reader(url, promised))
     .catch((error) => ({ problems: [error.message] }));
   const refused = server.refused.slice(refusedBefore).map((line) => `refused: ${line}`);
   const problems = [...result.problems, ...refused];
