@@ -75,7 +75,7 @@ fn is_well_formed(parts: &[&str]) -> bool {
     let alphanumeric = |part: &&str| {
         (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
     };
-    if !parts.iter().all(|part| alphanumeric(&part)) {
+    if !parts.iter().all(alphanumeric) {
         return false;
     }
     let Some((language, rest)) = parts.split_first() else {

@@ -149,7 +149,7 @@ pub struct TextTrack {
     pub kind: TextKind,
     /// Shown when the user chose nothing.
     pub default: bool,
-    /// 16 hexadecimal digits that stand for the text: the last part of its folder.
+    /// 16 hexadecimal digits that stand for the uploaded file: the last part of its folder.
     pub digest: String,
     /// Size in bytes of the whole text in one file.
     pub bytes: u64,

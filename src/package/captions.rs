@@ -59,12 +59,12 @@ pub fn objects(presentation: &Presentation, labels: &Labels<'_>, body: &[u8]) ->
     let segments = text::segments(&cues, &ends(&durations, timescale))?;
     let whole = text::write(&cues);
     let track = TextTrack {
+        digest: digest(&language, labels.kind, body),
         id: TextTrack::id_of(&language, labels.kind),
         language,
         name,
         kind: labels.kind,
         default: labels.default,
-        digest: digest(body),
         bytes: whole.len() as u64,
         timescale,
         segments: durations
@@ -126,9 +126,12 @@ fn cut_at_end(cues: &mut Cues, end: Ticks) -> Result<Option<String>> {
             ),
         }));
     }
-    Ok((dropped > 0).then(|| {
-        format!("{dropped} cues that start after the title ends, at {end} s, are left out")
-    }))
+    let are = match dropped {
+        0 => return Ok(None),
+        1 => "1 cue that starts after the title ends is",
+        _ => &format!("{dropped} cues that start after the title ends are"),
+    };
+    Ok(Some(format!("{are} left out; it ends at {end} s")))
 }
 
 /// The segments of text in ticks: on the grid of the video, or without video that of the first
@@ -160,10 +163,13 @@ fn ends(durations: &[u64], timescale: Timescale) -> Vec<Ticks> {
     ends
 }
 
-/// 16 hexadecimal digits of what the objects are made from.
-fn digest(body: &[u8]) -> String {
+/// 16 hexadecimal digits for the file as that track: one file in two tracks is two folders, so that
+/// either can be taken away.
+fn digest(language: &LanguageTag, kind: TextKind, body: &[u8]) -> String {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(FORMAT_VERSION).update(body);
+    hasher.update(FORMAT_VERSION);
+    hasher.update(format!("{language} {}\n", kind.name()).as_bytes());
+    hasher.update(body);
     let mut digits = hasher.finalize().to_hex().to_string();
     digits.truncate(16);
     digits
@@ -242,7 +248,7 @@ mod tests {
             assert_eq!(Key::parse(&key.to_string()).as_ref(), Some(key));
         }
         assert_eq!(captions.warnings.len(), 1, "{:?}", captions.warnings);
-        assert!(captions.warnings[0].starts_with("1 cues that start after"));
+        assert!(captions.warnings[0].starts_with("1 cue that starts after"));
     }
 
     #[test]
@@ -252,6 +258,12 @@ mod tests {
         assert_eq!(captions(BODY), captions(BODY));
         let other = captions(b"00:00:01,000 --> 00:00:02,000\nother");
         assert_ne!(other.track.digest, captions(BODY).track.digest);
+        let forced = Labels {
+            kind: TextKind::Forced,
+            ..labels()
+        };
+        let forced = objects(&presentation, &forced, BODY).expect("captions");
+        assert_ne!(forced.track.digest, captions(BODY).track.digest);
     }
 
     #[test]

@@ -926,7 +926,7 @@ fn h39_captions_that_are_not_chosen() {
 #[test]
 fn h39_forced_sound() {
     breaks_text("H39", |f| {
-        edit(f, TOP, "CHANNELS=\"2\"", "FORCED=NO,CHANNELS=\"2\"")
+        edit(f, TOP, "CHANNELS=\"2\"", "FORCED=NO,CHANNELS=\"2\"");
     });
 }
 
@@ -1570,7 +1570,7 @@ fn d12_text_of_a_foreign_type() {
 #[test]
 fn d22_text_file_that_is_none() {
     breaks_text("D22", |f| {
-        edit(f, &format!("{TEXT}whole.vtt"), "WEBVTT", "VTT")
+        edit(f, &format!("{TEXT}whole.vtt"), "WEBVTT", "VTT");
     });
 }
 
