@@ -7,7 +7,8 @@
 //! One connection writes and a few read beside it (write-ahead log). Every change is one
 //! transaction that writes its events too, and subscribers hear of them in the order of their
 //! numbers, after they are stored. A change whose caller goes away halfway is rolled back; one that
-//! is being committed is committed and told.
+//! is being committed is committed and told. A future that is begun and then neither polled nor
+//! dropped, as among several in one task, may hold up every change: give it a task of its own.
 //!
 //! Rules about *when* a change is made are elsewhere: those of tasks in `queue`, those of assets
 //! with whoever does the work.

@@ -56,7 +56,7 @@ fn new_asset(name: &str) -> NewAsset {
     }
 }
 
-fn planned(segments_total: u64) -> Planned {
+pub(crate) fn planned(segments_total: u64) -> Planned {
     Planned {
         revision: "0123456789abcdef0123456789abcdef".into(),
         duration_s: 12.5,
@@ -81,7 +81,7 @@ fn rendition() -> RenditionSummary {
     }
 }
 
-fn failure() -> Failure {
+pub(crate) fn failure() -> Failure {
     Failure {
         kind: ErrorKind::Invalid,
         message: "no moov box".into(),

@@ -27,8 +27,6 @@ const PREVIOUS_MILLIS: i64 = 24 * 60 * 60 * 1000;
 const LOG_MILLIS: i64 = 30 * 24 * 60 * 60 * 1000;
 /// The most webhooks.
 const WEBHOOKS: i64 = 100;
-/// The most messages sent at once, one to each webhook.
-const DUE_AT_ONCE: i64 = 64;
 
 /// What a webhook can hear of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -391,11 +389,10 @@ impl Catalog {
         let select = "SELECT * FROM delivery WHERE number IN ( \
             SELECT MIN(number) FROM delivery \
             WHERE state = 'pending' AND next_attempt_at <= $1 GROUP BY webhook) \
-            ORDER BY next_attempt_at, number LIMIT $2";
+            ORDER BY next_attempt_at, number";
         let mut connection = self.read().await?;
         let rows = sqlx::query(select)
             .bind(now)
-            .bind(DUE_AT_ONCE)
             .fetch_all(&mut *connection)
             .await
             .map_err(failed("looking for deliveries"))?;
