@@ -1,5 +1,5 @@
-//! The REST API under `/api/v1`: assets, their events and captions, keys, dead tasks, and the
-//! description of all of it (`openapi.json`). Mounts what `ingest` takes in, too.
+//! The REST API under `/api/v1`: assets, their events and captions, keys, dead tasks,
+//! webhooks, and the description of all of it (`openapi.json`). Mounts what `ingest` takes in, too.
 //!
 //! Handlers only translate: they parse what a request says, call one thing below, and answer in
 //! JSON or with a [`Problem`]. What assets are removed and captioned by is told to them as
@@ -13,6 +13,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod webhooks;
 
 use actix_web::http::header;
 use actix_web::middleware::from_fn;
@@ -28,6 +29,7 @@ use crate::media::{AssetId, LanguageTag, TextKind};
 use crate::problem::{self, Problem, only};
 
 pub use events::Streams;
+pub use webhooks::Webhooks;
 
 /// Removes assets.
 pub trait Removal: Send + Sync {
@@ -58,7 +60,7 @@ pub trait Captions: Send + Sync {
 }
 
 /// Mounts the API. Takes from `web::Data`: `Catalog`, `Queue`, `Access`, `Ingest`, [`Streams`],
-/// `dyn Removal`, `dyn Captions`.
+/// [`Webhooks`], `dyn Removal`, `dyn Captions`.
 pub fn routes(config: &mut web::ServiceConfig) {
     let api = web::scope(API_PREFIX)
         .wrap(from_fn(access::guard))
@@ -76,6 +78,7 @@ fn resources(config: &mut web::ServiceConfig) {
         .configure(ingest::tus::routes)
         .configure(keys::routes)
         .configure(tasks::routes)
+        .configure(webhooks::routes)
         .configure(openapi::routes);
 }
 

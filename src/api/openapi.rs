@@ -13,7 +13,7 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, PathItem, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{assets, events, fresh, keys, looking, read_only, tasks, text};
+use super::{assets, events, fresh, keys, looking, read_only, tasks, text, webhooks};
 use crate::asset_view::AssetView;
 use crate::ingest::{create, tus};
 use crate::problem::{self, Details};
@@ -47,6 +47,13 @@ use crate::problem::{self, Details};
         keys::rotate_key,
         tasks::dead_tasks,
         tasks::retry_task,
+        webhooks::list_webhooks,
+        webhooks::create_webhook,
+        webhooks::get_webhook,
+        webhooks::delete_webhook,
+        webhooks::rotate_webhook,
+        webhooks::list_deliveries,
+        webhooks::replay_delivery,
         openapi_json,
     ),
     components(schemas(AssetView, Details)),
@@ -87,6 +94,13 @@ const REFUSALS: &[(&str, &[u16])] = &[
     ("rotateKey", &[404]),
     ("deadTasks", &[]),
     ("retryTask", &[404]),
+    ("listWebhooks", &[]),
+    ("createWebhook", &[400, 409, 413, 415, 422]),
+    ("getWebhook", &[404]),
+    ("deleteWebhook", &[404]),
+    ("rotateWebhook", &[404]),
+    ("listDeliveries", &[404, 422]),
+    ("replayDelivery", &[404, 409]),
 ];
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {

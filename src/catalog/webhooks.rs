@@ -190,7 +190,7 @@ impl Catalog {
     /// Adds a webhook, which hears of everything from now on.
     ///
     /// # Errors
-    /// `Exhausted` if there are too many.
+    /// `Conflict` if there are as many as there may be.
     pub async fn create_webhook(&self, new: &NewWebhook) -> Result<Webhook> {
         let id = AssetId::from_random(random()?).to_string();
         let secret = new_secret()?;
@@ -211,7 +211,7 @@ impl Catalog {
             .map_err(failed("adding a webhook"))?;
         let Some(row) = row else {
             let message = format!("there are {WEBHOOKS} webhooks already; remove one first");
-            return Err(Error::new(ErrorKind::Exhausted, message));
+            return Err(Error::new(ErrorKind::Conflict, message));
         };
         let webhook = webhook_from(&row, now)?;
         change.commit().await?;
