@@ -100,6 +100,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(address) = shown_delivery {
         say(&format!("delivering on http://{address}"));
     }
+    if let Some(key) = server.first_key() {
+        say(&format!(
+            "the API's first key, shown this once: {key}\n\
+             send it as `Authorization: Bearer KEY`"
+        ));
+    }
     list(&data, &shown.to_string());
     server.run()
 }

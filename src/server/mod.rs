@@ -3,34 +3,39 @@
 //! HTTP runs on actix's threads, everything in the background on a runtime of its own, work on
 //! plain threads; see [`crate::worker`].
 
+mod background;
 mod health;
+mod options;
 mod resume;
+mod workshop;
 
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
 use tokio::runtime::Runtime;
 
+use crate::access::Access;
+use crate::api;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::Ingest;
 use crate::origin::{self, Origin};
+use crate::outbound;
+use crate::problem;
 use crate::queue::{self, Queue};
-use crate::sandbox;
 use crate::store::BlockingStore;
-use crate::worker::{self, Pull, Workers, Workshop};
+use crate::ui;
+use crate::worker::{Workers, Workshop};
 use health::Health;
+use workshop::ForApi;
 
 /// How long transfers may go on after the server was told to stop, in seconds.
 const DRAIN_SECONDS: u64 = 25;
-/// Threads that take urgent tasks beside the steady ones, at least.
-const LEAST_URGENT_THREADS: usize = 3;
 
 /// The sockets a server listens on.
 #[derive(Debug)]
@@ -46,6 +51,7 @@ pub struct Server {
     listeners: Listeners,
     runtime: Runtime,
     workers: Workers,
+    first_key: Option<String>,
     parts: Parts,
     /// Keeps other servers off the folder while this one lives.
     _lock: File,
@@ -56,8 +62,11 @@ pub struct Server {
 struct Parts {
     catalog: Catalog,
     queue: Queue,
+    access: Access,
+    ingest: Ingest,
     origin: Origin,
-    workshop: Workshop,
+    workshop: ForApi,
+    pages: ui::Options,
     health: Health,
 }
 
@@ -85,14 +94,19 @@ impl Server {
             .build()
             .map_err(|e| Error::io("starting the background threads", e))?;
         let clock = Clock::system();
-        let place = catalog_place(config, &data)?;
+        let place = options::catalog_place(config, &data)?;
         let catalog = runtime.block_on(Catalog::open(&place, clock.clone()))?;
-        let queue = Queue::new(catalog.clone(), clock, queue::Options::default());
-        let shown_store = config
-            .store
-            .clone()
-            .unwrap_or_else(|| data.to_string_lossy().into_owned());
-        let store = BlockingStore::open(&shown_store)?;
+        let queue = Queue::new(catalog.clone(), clock.clone(), queue::Options::default());
+        let ingest = Ingest::new(
+            catalog.clone(),
+            queue.clone(),
+            clock,
+            outbound::Client::new(options::outbound(config))?,
+            &data,
+            options::ingest(config),
+            options::policies(config)?,
+        )?;
+        let store = BlockingStore::open(&options::store_place(config, &data))?;
         let origin = Origin::new(
             store.store().clone(),
             catalog.clone(),
@@ -103,26 +117,40 @@ impl Server {
             catalog.clone(),
             queue.clone(),
             store,
-            no_pull(),
-            worker_options(config, data),
+            background::pull(&ingest),
+            options::workers(config, data),
             runtime.handle().clone(),
         );
-        runtime.block_on(resume::resume(&catalog, &queue))?;
+        runtime.block_on(resume::resume(&catalog, &queue, &ingest))?;
+        let open = is_loopback(&listeners.main);
+        let (access, first_key) = runtime.block_on(options::access(config, &catalog, open))?;
         let workers = workshop.start()?;
+        runtime.spawn(background::sweep(ingest.clone()));
         let health = Health::new(catalog.clone(), queue.clone());
+        let pages = options::pages(config)?;
         Ok(Self {
             listeners,
             runtime,
             workers,
+            first_key,
             parts: Parts {
                 catalog,
                 queue,
+                access,
+                ingest,
                 origin,
-                workshop,
+                workshop: ForApi(workshop),
+                pages,
                 health,
             },
             _lock: lock,
         })
+    }
+
+    /// The API key that was made at this start, which nobody will see again: at the first start
+    /// on an address that others reach.
+    pub fn first_key(&self) -> Option<&str> {
+        self.first_key.as_deref()
     }
 
     /// Serves until the process is told to stop; then lets transfers end, and ends the workers,
@@ -136,6 +164,7 @@ impl Server {
             runtime,
             workers,
             parts,
+            first_key: _,
             _lock,
         } = self;
         let health = parts.health.clone();
@@ -148,15 +177,25 @@ impl Server {
 
 async fn serve(listeners: Listeners, parts: Parts, health: Health) -> std::io::Result<()> {
     let routes = parts.clone();
+    let streams = web::Data::new(api::Streams::default());
+    let ended = streams.clone();
     let app = move || {
         let parts = routes.clone();
         App::new()
             .app_data(web::Data::new(parts.catalog))
             .app_data(web::Data::new(parts.queue))
+            .app_data(web::Data::new(parts.access))
+            .app_data(web::Data::new(parts.ingest))
             .app_data(web::Data::new(parts.origin))
-            .app_data(web::Data::new(parts.workshop))
+            .app_data(web::Data::from(parts.workshop.removal()))
+            .app_data(web::Data::from(parts.workshop.captions()))
+            .app_data(streams.clone())
+            .app_data(web::Data::new(parts.pages))
             .app_data(web::Data::new(parts.health))
+            .configure(problem::configure)
             .configure(health::routes)
+            .configure(api::routes)
+            .configure(ui::routes)
             .configure(origin::routes)
     };
     let main = HttpServer::new(app)
@@ -186,7 +225,7 @@ async fn serve(listeners: Listeners, parts: Parts, health: Health) -> std::io::R
             Some(server)
         }
     };
-    actix_web::rt::spawn(stop_on_signal(handles, health));
+    actix_web::rt::spawn(stop_on_signal(handles, health, ended));
     match delivery {
         None => main.await,
         Some(delivery) => futures_util::future::try_join(main, delivery)
@@ -197,7 +236,11 @@ async fn serve(listeners: Listeners, parts: Parts, health: Health) -> std::io::R
 
 /// Ctrl-C and SIGTERM: says that it is not ready any more, takes no new connections, lets
 /// transfers end. A second signal ends the program at once.
-async fn stop_on_signal(handles: Vec<actix_web::dev::ServerHandle>, health: Health) {
+async fn stop_on_signal(
+    handles: Vec<actix_web::dev::ServerHandle>,
+    health: Health,
+    streams: web::Data<api::Streams>,
+) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),
@@ -216,6 +259,7 @@ async fn stop_on_signal(handles: Vec<actix_web::dev::ServerHandle>, health: Heal
         }
         stopping = true;
         health.drain();
+        streams.end();
         for handle in &handles {
             drop(handle.stop(true));
         }
@@ -250,43 +294,9 @@ fn lock(data: &Path) -> Result<File> {
     Ok(file)
 }
 
-fn catalog_place(config: &Config, data: &Path) -> Result<PathBuf> {
-    match &config.database {
-        None => Ok(data.join("catalog.sqlite")),
-        Some(url) => match url
-            .strip_prefix("sqlite://")
-            .or_else(|| url.strip_prefix("sqlite:"))
-        {
-            Some(path) => Ok(PathBuf::from(path)),
-            None => Err(Error::unsupported(format!(
-                "{url}: no database of that kind in this build; give sqlite:///path/to/file"
-            ))),
-        },
-    }
-}
-
-fn worker_options(config: &Config, data: PathBuf) -> worker::Options {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let steady_threads = config.workers.unwrap_or(cores);
-    worker::Options {
-        data,
-        urgent_threads: if steady_threads == 0 {
-            0
-        } else {
-            LEAST_URGENT_THREADS.max(cores)
-        },
-        steady_threads,
-        max_duration_seconds: config.limits.max_duration_seconds,
-        max_pixels: config.limits.max_pixels,
-        sandbox: sandbox::Options {
-            strict: config.strict_sandbox,
-            ..sandbox::Options::default()
-        },
-    }
-}
-
-fn no_pull() -> Pull {
-    Arc::new(|_asset, _stop: Arc<AtomicBool>| {
-        Box::pin(async { Err(Error::unsupported("no sources are pulled here")) })
-    })
+/// Whether only this machine reaches a listener.
+fn is_loopback(listener: &TcpListener) -> bool {
+    listener
+        .local_addr()
+        .is_ok_and(|address| address.ip().is_loopback())
 }

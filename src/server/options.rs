@@ -1,0 +1,111 @@
+//! From the configuration to each module's options.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::access::{self, Access};
+use crate::asset_view::BaseUrl;
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::ingest::{self, Policies};
+use crate::outbound;
+use crate::sandbox;
+use crate::ui;
+use crate::worker;
+
+/// Threads that take urgent tasks beside the steady ones, at least.
+const LEAST_URGENT_THREADS: usize = 3;
+
+/// Where the catalog is.
+pub(super) fn catalog_place(config: &Config, data: &Path) -> Result<PathBuf> {
+    let Some(url) = &config.database else {
+        return Ok(data.join("catalog.sqlite"));
+    };
+    let path = url
+        .strip_prefix("sqlite://")
+        .or_else(|| url.strip_prefix("sqlite:"));
+    path.map(PathBuf::from).ok_or_else(|| {
+        Error::unsupported(format!(
+            "{url}: no database of that kind in this build; give sqlite:///path/to/file"
+        ))
+    })
+}
+
+/// Where objects are kept.
+pub(super) fn store_place(config: &Config, data: &Path) -> String {
+    let given = config.store.clone();
+    given.unwrap_or_else(|| data.to_string_lossy().into_owned())
+}
+
+pub(super) fn outbound(config: &Config) -> outbound::Options {
+    outbound::Options {
+        allow_private: config.allow_private_addresses,
+        allow_loopback: config.allow_private_addresses,
+    }
+}
+
+pub(super) fn ingest(config: &Config) -> ingest::Options {
+    let limits = &config.limits;
+    ingest::Options {
+        max_upload_bytes: limits.max_upload_bytes,
+        max_concurrent_uploads: limits.max_concurrent_uploads,
+        min_free_disk_bytes: limits.min_free_disk_bytes,
+        min_rate_bytes_per_second: limits.min_upload_bytes_per_second,
+        idle_timeout: Duration::from_secs(limits.upload_idle_seconds),
+        upload_expiry: Duration::from_secs(limits.upload_expiry_seconds),
+        ..ingest::Options::default()
+    }
+}
+
+pub(super) fn policies(config: &Config) -> Result<Policies> {
+    config.named_policies()
+}
+
+pub(super) fn workers(config: &Config, data: PathBuf) -> worker::Options {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let steady_threads = config.workers.unwrap_or(cores);
+    let urgent_threads = match steady_threads {
+        0 => 0,
+        _ => LEAST_URGENT_THREADS.max(cores),
+    };
+    worker::Options {
+        data,
+        urgent_threads,
+        steady_threads,
+        max_duration_seconds: config.limits.max_duration_seconds,
+        max_pixels: config.limits.max_pixels,
+        sandbox: sandbox::Options {
+            strict: config.strict_sandbox,
+            ..sandbox::Options::default()
+        },
+    }
+}
+
+/// The access rules, and the key that had to be made for them.
+pub(super) async fn access(
+    config: &Config,
+    catalog: &Catalog,
+    is_loopback: bool,
+) -> Result<(Access, Option<String>)> {
+    let open = is_loopback && !catalog.has_keys().await?;
+    let first_key = match open {
+        true => None,
+        false => access::first_key(catalog).await?,
+    };
+    let public_url = config.public_url.as_deref().map(BaseUrl::parse);
+    let options = access::Options {
+        open,
+        hosts: config.hosts.clone(),
+        allowed_origins: config.allowed_origins.clone(),
+        public_url: public_url.transpose()?,
+    };
+    Ok((Access::new(catalog.clone(), options), first_key))
+}
+
+pub(super) fn pages(config: &Config) -> Result<ui::Options> {
+    match &config.public_url {
+        Some(url) => ui::Options::with_media_at(url),
+        None => Ok(ui::Options::default()),
+    }
+}
