@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{fixture, headwater, package, verify};
+use crate::support::{children, fixture, headwater, package, verify};
 
 const FLAGS: &[&str] = &[
     "--rungs",
@@ -51,21 +51,6 @@ fn wait_for_segments(out: &Path, least: usize, run: &mut Child) {
         assert!(Instant::now() < deadline, "no segment in a minute");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// The processes that a run has started, by any of its threads.
-fn children(parent: u32) -> Vec<u32> {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else {
-        return Vec::new();
-    };
-    let listed =
-        |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children"));
-    let texts: Vec<String> = threads
-        .flatten()
-        .filter_map(|thread| listed(thread).ok())
-        .collect();
-    let pids = texts.iter().flat_map(|text| text.split_whitespace());
-    pids.filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Waits for the end of processes whose parent was killed.

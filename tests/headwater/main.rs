@@ -15,10 +15,17 @@ mod clips;
 mod crash;
 #[cfg(feature = "transcode")]
 mod joins;
+#[cfg(all(feature = "origin", feature = "transcode"))]
+mod kill;
 mod media;
 mod packaging;
+#[cfg(feature = "origin")]
+mod server;
+#[cfg(feature = "origin")]
 mod serving;
 mod sources;
 mod splits;
 mod support;
+#[cfg(all(feature = "origin", feature = "transcode"))]
+mod uploads;
 mod usage;

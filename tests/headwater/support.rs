@@ -148,3 +148,18 @@ pub(crate) fn packets(file: &Path, kind: &str) -> Vec<Packet> {
     };
     text.lines().filter_map(packet).collect()
 }
+
+/// The processes that a run has started, by any of its threads.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else {
+        return Vec::new();
+    };
+    let listed =
+        |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children"));
+    let texts: Vec<String> = threads
+        .flatten()
+        .filter_map(|thread| listed(thread).ok())
+        .collect();
+    let pids = texts.iter().flat_map(|text| text.split_whitespace());
+    pids.filter_map(|pid| pid.parse().ok()).collect()
+}
