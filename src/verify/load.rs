@@ -1,5 +1,6 @@
 //! From addresses to streams: fetches each object once, and only its head.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -18,8 +19,8 @@ use crate::time::{Ticks, Timescale};
 
 /// The largest init segment that is read.
 const INIT_BYTES_MAX: u64 = 4 << 20;
-/// The largest WebVTT object that is read: as much as all segments of a track of ours may have.
-const TEXT_BYTES_MAX: u64 = 64 << 20;
+/// Most WebVTT that is read, of all objects together: unlike other objects, text is read whole.
+const TEXT_BYTES_MAX: u64 = 256 << 20;
 /// At most so many segments of one stream are looked at.
 pub(super) const SEGMENTS_MAX: usize = 100_000;
 
@@ -34,6 +35,8 @@ pub(super) struct Loader<'a> {
     sizes: BTreeMap<String, Result<u64, String>>,
     /// Objects that were asked for their type and for redirects.
     served: BTreeSet<String>,
+    /// How much text is read yet.
+    text_bytes_left: Cell<u64>,
 }
 
 /// A segment's object as found.
@@ -55,6 +58,7 @@ impl<'a> Loader<'a> {
             segments: BTreeMap::new(),
             sizes: BTreeMap::new(),
             served: BTreeSet::new(),
+            text_bytes_left: Cell::new(TEXT_BYTES_MAX),
         }
     }
 
@@ -452,7 +456,9 @@ impl<'a> Loader<'a> {
             let facts = read_segment(&source, &head, init)?;
             object.facts = Some(Rc::new(facts));
         }
-        if object.container == Container::WebVtt && len <= TEXT_BYTES_MAX {
+        let left = self.text_bytes_left.get().checked_sub(len);
+        if let (Container::WebVtt, Some(left)) = (object.container, left) {
+            self.text_bytes_left.set(left);
             let text = read_text(&source.read(0, len)?);
             object.text = Some(Rc::new(text));
         }

@@ -1,6 +1,8 @@
 //! Subtitles and captions (RFC 8216bis 3.1.4, 4.4.6.1; Apple HLS Authoring Specification sections 4
 //! and 5; DASH-IF Timing, stand-alone text): WebVTT in segments, WebVTT in one file.
 
+use std::collections::BTreeSet;
+
 use super::dash::RepresentationView;
 use super::facts::TextFacts;
 use super::hls_multivariant::{MediaView, MultivariantView, too_short};
@@ -122,7 +124,8 @@ fn judge_segments(sheet: &mut Sheet, media: &MediaView) {
 
 fn segment_form(segment: &StreamSegment) -> Vec<String> {
     match (segment.container, &segment.text) {
-        (Container::Fmp4, _) => Vec::new(),
+        // Text that was not read is more than a run looks at.
+        (Container::Fmp4, _) | (Container::WebVtt, None) => Vec::new(),
         (_, Some(text)) => text
             .trouble
             .clone()
@@ -173,10 +176,9 @@ fn lost_cue(segment: &StreamSegment, next: &StreamSegment, end: i64) -> Option<S
     }
     // EXTINF is rounded: a cue within a millisecond of the border may be in either.
     let end_millis = u64::try_from(end / 1_000_000).ok()?.saturating_add(1);
-    let lost = here
-        .cues
-        .iter()
-        .find(|cue| cue.1 > end_millis && !there.cues.contains(cue))?;
+    let known: BTreeSet<&(u64, u64)> = there.cues.iter().collect();
+    let mut lasting = here.cues.iter().filter(|cue| cue.1 > end_millis);
+    let lost = lasting.find(|cue| !known.contains(cue))?;
     Some(format!(
         "the cue that ends at {} s is not in {}, where it is shown on",
         seconds(i64::try_from(lost.1).ok()?.saturating_mul(1_000_000)),
@@ -214,12 +216,13 @@ fn standalone(view: &RepresentationView<'_>) -> Vec<String> {
         ));
     }
     for segment in view.stream.segments.iter().filter(|s| s.bytes.is_some()) {
-        match &segment.text {
-            None => faults.push("the signature WEBVTT is not there".into()),
-            Some(text) => {
+        match (segment.container, &segment.text) {
+            (_, Some(text)) => {
                 faults.extend(text.trouble.clone());
                 faults.extend(outside(text, view));
             }
+            (Container::WebVtt, None) => {}
+            _ => faults.push("the signature WEBVTT is not there".into()),
         }
     }
     faults
