@@ -64,7 +64,10 @@ struct Bench {
 
 impl Bench {
     fn run(&self) {
-        println!("{:<28}{:>9}{:>9}{:>9}{:>12}", "", "best", "median", "CPU", "bytes");
+        println!(
+            "{:<28}{:>9}{:>9}{:>9}{:>12}",
+            "", "best", "median", "CPU", "bytes"
+        );
         self.row("configure, with poster", || {
             let task = self.lowering.configure_task().unwrap();
             let never = AtomicBool::new(false);
@@ -76,7 +79,9 @@ impl Bench {
         }
         for segment in [0, self.segments() / 2] {
             if !self.plan.audio.is_empty() {
-                self.row(&format!("sound, segment {}", segment + 1), || self.sound(segment));
+                self.row(&format!("sound, segment {}", segment + 1), || {
+                    self.sound(segment)
+                });
             }
         }
     }
@@ -100,19 +105,29 @@ impl Bench {
                     Joining::Seamless => "seamless",
                     Joining::Alone { .. } => "alone",
                 };
-                let name = format!("{} {how}, {}.{} s", rendition.id, millis / 1000, millis % 1000 / 100);
+                let name = format!(
+                    "{} {how}, {}.{} s",
+                    rendition.id,
+                    millis / 1000,
+                    millis % 1000 / 100
+                );
                 self.row(&name, || self.picture(at, segment, joining));
             }
         }
     }
 
     fn picture(&self, rendition: usize, segment: u32, joining: Joining) -> usize {
-        let task = self.lowering.video_task(one(segment), &[rendition], joining).unwrap();
+        let task = self
+            .lowering
+            .video_task(one(segment), &[rendition], joining)
+            .unwrap();
         let (never, mut bytes) = (AtomicBool::new(false), 0);
-        let made = self.launcher.video(&task, &self.file, None, &never, &mut |sample| {
-            bytes += sample.data.len();
-            Ok(())
-        });
+        let made = self
+            .launcher
+            .video(&task, &self.file, None, &never, &mut |sample| {
+                bytes += sample.data.len();
+                Ok(())
+            });
         made.unwrap();
         bytes
     }
@@ -120,10 +135,12 @@ impl Bench {
     fn sound(&self, segment: u32) -> usize {
         let task = self.lowering.audio_task(&[0], one(segment)).unwrap();
         let (never, mut bytes) = (AtomicBool::new(false), 0);
-        let made = self.launcher.audio(&task, &self.file, None, &never, &mut |sample| {
-            bytes += sample.data.len();
-            Ok(())
-        });
+        let made = self
+            .launcher
+            .audio(&task, &self.file, None, &never, &mut |sample| {
+                bytes += sample.data.len();
+                Ok(())
+            });
         made.unwrap();
         bytes
     }
@@ -159,7 +176,12 @@ fn one(segment: u32) -> ChunkSpan {
 /// CPU time of all children that have ended, in hundredths of a second (`proc_pid_stat(5)`).
 fn children_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
     let ticks: u64 = fields[13].parse::<u64>().unwrap() + fields[14].parse::<u64>().unwrap();
     Duration::from_millis(ticks * 10)
 }

@@ -11,7 +11,7 @@ use ffmpeg_next as ffmpeg;
 
 use super::decode::{Decoder, Kind, can_skip_unreferenced, reorder_depth};
 use super::deinterlace::Deinterlacer;
-use super::h264::{EncodedPicture, H264Encoder, Start};
+use super::h264::{EncodedPicture, H264Encoder, Start, Threading};
 use super::heartbeat::Heartbeat;
 use super::picture::PictureFilter;
 use super::selection::{Chosen, Selection};
@@ -117,10 +117,8 @@ fn start(task: &VideoTask, encode: &VideoEncode) -> Start {
     match task.joining {
         Joining::Seamless => Start::of(encode),
         Joining::Alone { threads } => Start {
-            threads: match task.renditions.len() {
-                1 => threads.clamp(1, MAX_THREADS),
-                _ => encode.recipe.threads,
-            },
+            threads: threads.clamp(1, MAX_THREADS),
+            threading: Threading::Pictures,
             // The title's first segment starts as it does when it is made with others.
             fullness_percent: (task.first_frame > 0).then_some(ALONE_FULLNESS_PERCENT),
         },

@@ -91,8 +91,8 @@ pub enum Joining {
     #[default]
     Seamless,
     /// By itself, as soon as it can be had on this many cores: without a head, and with a decoder
-    /// buffer that counts on little from before. The bytes depend on the number; the parameter
-    /// sets don't.
+    /// buffer that counts on little from before. The bytes may differ from run to run; the
+    /// parameter sets don't.
     Alone {
         /// Cores to use.
         threads: u32,

@@ -1,9 +1,16 @@
 //! What is made in pieces joins into what would have been made in one: the decoder's buffer never
 //! runs dry at a join, the picture is as good, the sound has no click, and both stay together.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use headwater::cmaf::movie::read_movie;
+use headwater::media::{ChunkSpan, Joining, Passthrough, Policy, VideoMethod};
+use headwater::plan::{self, Inspection, Lowering};
+use headwater::sandbox::{Launcher, Options};
 use headwater::time::FrameRate;
 use headwater::verify::{DecoderBuffer, decoder_buffer_underflows};
 use serde_json::Value;
@@ -191,6 +198,93 @@ fn sound_made_in_pieces_has_no_click_at_the_joins() {
             let level = differences(&a, &b, a.len() / 24);
             let worst = level.iter().max().unwrap();
             assert!(*worst < 800, "{rate} {track}: {level:?}");
+        }
+    }
+}
+
+/// Encodes `task`; gives the sizes of its pictures in decode order and its configuration.
+fn encode(
+    launcher: &Launcher,
+    task: &headwater::media::VideoTask,
+    source: &File,
+) -> (Vec<u64>, Vec<u8>) {
+    let never = AtomicBool::new(false);
+    let mut sizes = Vec::new();
+    let summary = launcher.video(task, source, None, &never, &mut |sample| {
+        sizes.push(sample.data.len() as u64);
+        Ok(())
+    });
+    (sizes, summary.unwrap().configs.remove(0))
+}
+
+/// Segments made alone, as somebody waited for them, between chunks that know nothing of it: every
+/// one, every second, every third.
+#[test]
+fn segments_made_alone_keep_the_decoder_buffer_among_their_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = clip(
+        folder.path(),
+        "noisy.mp4",
+        "testsrc2=s=320x180:r=25:d=16,noise=alls=30:allf=t",
+        "sine=f=440:d=16",
+        &["-crf", "24"],
+    );
+    let policy = Policy {
+        passthrough: Passthrough::Never,
+        segment_seconds: 2,
+        chunk_seconds: 6,
+        crf: 12,
+        rungs: vec![180, 90],
+        ..Policy::default()
+    };
+    let source = File::open(&input).unwrap();
+    let index = Arc::new(read_movie(&source).unwrap().unwrap());
+    let plan = plan::plan(&index, "00", &policy, &Inspection::default()).unwrap();
+    let video = plan.video.clone().unwrap();
+    let lowering = Lowering::new(Arc::new(plan), index).unwrap();
+    let launcher = Launcher::new(Options {
+        program: Some(env!("CARGO_BIN_EXE_headwater-media").into()),
+        ..Options::default()
+    });
+    for (at, rendition) in video.renditions.iter().enumerate() {
+        let make = |span: ChunkSpan, joining| {
+            let task = lowering.video_task(span, &[at], joining).unwrap();
+            encode(&launcher, &task, &source)
+        };
+        let (mut seamless, mut alone) = (Vec::new(), Vec::new());
+        for chunk in &video.chunks {
+            let (sizes, config) = make(*chunk, Joining::Seamless);
+            let mut sizes = sizes.into_iter();
+            for number in chunk.first_segment..chunk.first_segment + chunk.segments {
+                let frames = video.segments[number as usize].frames as usize;
+                seamless.push(sizes.by_ref().take(frames).collect::<Vec<_>>());
+                let span = ChunkSpan {
+                    first_segment: number,
+                    segments: 1,
+                };
+                let (sizes, own) = make(span, Joining::Alone { threads: 2 });
+                assert_eq!(own, config, "parameter sets");
+                alone.push(sizes);
+            }
+        }
+        let VideoMethod::Encode(recipe) = &rendition.method else {
+            panic!("nothing is copied")
+        };
+        let buffer = DecoderBuffer::new(recipe.maxrate.into(), recipe.bufsize.into());
+        let bits = seamless.iter().flatten().sum::<u64>() * 8;
+        assert!(
+            bits > u64::from(recipe.maxrate) * 12,
+            "the peak rate never bound"
+        );
+        for (every, phase) in [(1, 0), (2, 0), (2, 1), (3, 1)] {
+            let of = |number: usize| match number % every == phase {
+                true => &alone[number],
+                false => &seamless[number],
+            };
+            let sizes: Vec<u64> = (0..alone.len()).flat_map(of).copied().collect();
+            assert_eq!(sizes.len(), 400);
+            let underflows = decoder_buffer_underflows(&sizes, video.frame_rate, buffer);
+            assert_eq!(underflows, [0; 0], "{} {every}/{phase}", rendition.id);
         }
     }
 }

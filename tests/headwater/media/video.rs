@@ -1,6 +1,6 @@
 //! Video tasks.
 
-use headwater::media::{Codec, Preset, TaskFrame, TaskSummary, VideoTask};
+use headwater::media::{Codec, Joining, Preset, TaskFrame, TaskSummary, VideoTask};
 
 use super::support::{Made, clip, open, part, probe, psnr, whole, written};
 
@@ -152,6 +152,46 @@ fn pieces_join_without_a_seam() {
         ..TaskSummary::default()
     };
     assert_sound(&Made { samples, summary }, &whole);
+}
+
+/// A segment made alone shows what it shows when it is made with others, wherever in its group of
+/// pictures decoding has to start.
+#[test]
+fn a_segment_made_alone_shows_the_same_pictures() {
+    for (name, rate) in [
+        ("bbb_480p24_aac51_30s.mp4", (24, 1)),
+        ("mpeg2_1080p24.ts", (24, 1)),
+        ("hevc_10bit.mp4", (30, 1)),
+    ] {
+        let Some(source) = open(name) else { return };
+        let mut whole = whole(&source, rate, 24, &[(320, 180)]);
+        let recipe = &mut whole.renditions[0].recipe;
+        (recipe.crf, recipe.maxrate, recipe.bufsize) = (12, 20_000_000, 20_000_000);
+        let (first, keep) = (48.min(whole.frames.len() / 48 * 24), 24);
+        let mut task = part(&whole, first, 0, keep, 0);
+        let seamless = source.run_video(&task).unwrap();
+        task.joining = Joining::Alone { threads: 3 };
+        let alone = source.run_video(&task).unwrap();
+        assert_eq!(alone.summary.damage, [], "{name}");
+        assert_eq!(alone.summary.configs, seamless.summary.configs);
+        assert_sound(&alone, &task);
+        let raw = |made: &Made| {
+            let stream = written(&made.annex_b(0));
+            let output = std::process::Command::new("ffmpeg")
+                .args(["-v", "error", "-f", "h264", "-i"])
+                .arg(stream.path())
+                .args(["-f", "rawvideo", "-"])
+                .output();
+            output.unwrap().stdout
+        };
+        let (ours, theirs) = (raw(&alone), raw(&seamless));
+        let picture = 320 * 180 * 3 / 2;
+        assert_eq!(ours.len(), keep * picture, "{name}");
+        for (one, other) in ours.chunks(picture).zip(theirs.chunks(picture)) {
+            let quality = psnr(one, other);
+            assert!(quality > 38.0, "{name}: {quality} dB");
+        }
+    }
 }
 
 /// Repeated and skipped pictures: the frame grid is met whatever the source's is.
