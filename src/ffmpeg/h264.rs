@@ -36,7 +36,9 @@ pub(super) struct Start {
 /// What x264's threads do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Threading {
-    /// Each encodes a slice of every picture.
+    /// Each encodes a slice of every picture. Bytes repeat from run to run with one thread, and
+    /// with more where the peak rate doesn't bind; where it does, a slice's rate control looks at
+    /// how far the others have come.
     Slices,
     /// Each encodes a picture, as far as the one it leans on has come. A sixth faster on two cores
     /// than slices, and smaller; but with a bounded buffer (VBV) the rate control looks at how far
