@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteRow;
 use super::Catalog;
 use super::change::Change;
 use super::row::{Columns, damaged, failed, signed, to_json};
+use super::tasks::forgive_crashes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{Asset, AssetId, AssetState, Failure, Policy, RenditionSummary};
 
@@ -189,7 +190,8 @@ impl Catalog {
     }
 
     /// Segments are stored, so many of those planned. A lower number than before, as from a report
-    /// that was overtaken, changes nothing.
+    /// that was overtaken, changes nothing. Stops of the program up to now are no longer held against
+    /// the asset's tasks.
     ///
     /// # Errors
     /// What the database says.
@@ -210,6 +212,7 @@ impl Catalog {
         };
         let asset = from_row(&row)?;
         tell_progress(&mut change, &asset).await?;
+        forgive_crashes(&mut change, id).await?;
         change.commit().await
     }
 

@@ -80,6 +80,8 @@ pub(crate) enum TaskEnd<'a> {
     RetryAt(i64, &'a Failure),
     /// It is given up.
     Dead(&'a Failure),
+    /// It is queued again as if it had not been claimed.
+    GivenBack,
 }
 
 /// Which running tasks are taken from their claims.
@@ -185,27 +187,18 @@ impl Catalog {
         Ok(row.is_some())
     }
 
-    /// Keeps a claim until `lease_until`; `false` if it lapsed or is to stop. `fresh` says that
-    /// the task came forward, so that stops of the program before now don't count against it.
+    /// Keeps a claim until `lease_until`; `false` if it lapsed or is to stop.
     ///
     /// # Errors
     /// What the database says.
-    pub(crate) async fn extend_task(
-        &self,
-        id: i64,
-        fence: i64,
-        lease_until: i64,
-        fresh: bool,
-    ) -> Result<bool> {
+    pub(crate) async fn extend_task(&self, id: i64, fence: i64, lease_until: i64) -> Result<bool> {
         let mut change = self.change().await?;
-        let update = "UPDATE task SET lease_until = $3, \
-            crashes = CASE WHEN $4 = 1 THEN 0 ELSE crashes END \
+        let update = "UPDATE task SET lease_until = $3 \
             WHERE id = $1 AND fence = $2 AND state = 'running' AND cancelled = 0";
         let done = sqlx::query(update)
             .bind(id)
             .bind(fence)
             .bind(lease_until)
-            .bind(i64::from(fresh))
             .execute(change.sql())
             .await
             .map_err(failed("extending a lease"))?;
@@ -231,6 +224,7 @@ impl Catalog {
             TaskEnd::Done(follow_ups) => done(&mut change, id, fence, follow_ups).await?,
             TaskEnd::RetryAt(at, failure) => postpone(&mut change, id, fence, at, failure).await?,
             TaskEnd::Dead(failure) => give_up(&mut change, id, fence, failure).await?,
+            TaskEnd::GivenBack => give_back(&mut change, id, fence).await?,
         };
         change.commit().await?;
         Ok(ended)
@@ -483,6 +477,29 @@ async fn give_up(change: &mut Change, id: i64, fence: i64, failure: &Failure) ->
         .await
         .map_err(failed("ending a task"))?;
     Ok(done.rows_affected() > 0)
+}
+
+async fn give_back(change: &mut Change, id: i64, fence: i64) -> Result<bool> {
+    let update = "UPDATE task SET state = 'queued' \
+        WHERE id = $1 AND fence = $2 AND state = 'running'";
+    let done = sqlx::query(update)
+        .bind(id)
+        .bind(fence)
+        .execute(change.sql())
+        .await
+        .map_err(failed("giving back a task"))?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// The asset came forward, so stops of the program up to now aren't held against its tasks. Which
+/// of them it was thanks to doesn't matter: progress ends, and then stops count.
+pub(super) async fn forgive_crashes(change: &mut Change, asset: &AssetId) -> Result<()> {
+    sqlx::query("UPDATE task SET crashes = 0 WHERE asset = $1 AND crashes > 0 AND state <> 'dead'")
+        .bind(asset.as_str())
+        .execute(change.sql())
+        .await
+        .map_err(failed("updating tasks"))?;
+    Ok(())
 }
 
 /// Gives up a task that was just claimed but can't be read.

@@ -131,7 +131,8 @@ impl Queue {
     /// before any claim: it takes the tasks from all workers there are.
     ///
     /// An attempt that is cut short this way doesn't count, but a task during which the program
-    /// stopped too often in a row is given up; [`Queue::take_died`] has those.
+    /// stopped too often, while its asset didn't come forward, is given up; [`Queue::take_died`] has
+    /// those.
     ///
     /// # Errors
     /// What the catalog says.
@@ -230,28 +231,27 @@ impl Queue {
     /// # Errors
     /// What the catalog says.
     pub async fn extend(&self, claim: &Claim) -> Result<bool> {
-        self.keep(claim, false).await
-    }
-
-    /// Like [`Queue::extend`], and says that the task came forward: stops of the program up to now
-    /// are not held against it.
-    ///
-    /// # Errors
-    /// What the catalog says.
-    pub async fn came_forward(&self, claim: &Claim) -> Result<bool> {
-        self.keep(claim, true).await
-    }
-
-    async fn keep(&self, claim: &Claim, fresh: bool) -> Result<bool> {
         let until = self.lease_until();
-        let extending = self
-            .catalog
-            .extend_task(claim.id, claim.fence, until, fresh);
+        let extending = self.catalog.extend_task(claim.id, claim.fence, until);
         let kept = extending.await?;
         if !kept {
             claim.stop.store(true, Ordering::Relaxed);
         }
         Ok(kept)
+    }
+
+    /// Ends an attempt that an orderly stop of the program cut short: the task is queued as if it
+    /// had not been claimed. `false` if the claim was lost or cancelled.
+    ///
+    /// # Errors
+    /// What the catalog says; the claim then lapses with its lease.
+    pub async fn give_back(&self, claim: &Claim) -> Result<bool> {
+        let end = TaskEnd::GivenBack;
+        let ended = self.catalog.end_task(claim.id, claim.fence, end).await;
+        self.release(claim);
+        // Others of this process are about to end too, so nobody is told of the task.
+        self.shared.ended.notify_waiters();
+        ended
     }
 
     /// Ends an attempt: done, with the tasks that follow, or failed with an error, whose kind

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalog::tests::{Fixture, id};
+use crate::catalog::tests::{Fixture, id, planned};
 use crate::error::ErrorKind;
 
 /// A little longer than a lease.
@@ -374,15 +374,41 @@ async fn a_task_that_the_program_always_stops_in_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_task_that_comes_forward_may_be_stopped_any_number_of_times() {
+async fn stops_do_not_count_while_the_asset_comes_forward() {
+    let bench = Bench::new().await;
+    let catalog = &bench.fixture.catalog;
+    catalog.uploaded(&id("a"), "feed", 1).await.expect("ran");
+    catalog.planned(&id("a"), &planned(100)).await.expect("ran");
+    bench.enqueue(&[task(1)]).await;
+    for segments in 1..12 {
+        bench.claimed().await;
+        catalog.progressed(&id("a"), segments).await.expect("ran");
+        bench.queue.recover().await.expect("recovered");
+    }
+    assert_eq!(bench.claimed().await.attempt, 1);
+    // From here on it stands still.
+    for _ in 0..4 {
+        bench.queue.recover().await.expect("recovered");
+        bench.claim().await;
+    }
+    assert_eq!(bench.queue.take_died().len(), 1);
+}
+
+#[tokio::test]
+async fn an_orderly_stop_counts_for_nothing() {
     let bench = Bench::new().await;
     bench.enqueue(&[task(1)]).await;
     for _ in 0..12 {
         let claim = bench.claimed().await;
-        assert!(bench.queue.came_forward(&claim).await.expect("ran"));
+        assert_eq!(claim.attempt, 1);
+        assert!(bench.queue.give_back(&claim).await.expect("ran"));
+        assert!(!bench.queue.give_back(&claim).await.expect("ran"));
         bench.queue.recover().await.expect("recovered");
     }
-    assert_eq!(bench.claimed().await.attempt, 1);
+    let claim = bench.claimed().await;
+    bench.queue.stop(&id("a")).await.expect("told");
+    assert!(!bench.queue.give_back(&claim).await.expect("ran"));
+    assert_eq!(bench.queue.depth().await.expect("ran"), Depth::default());
 }
 
 #[tokio::test]

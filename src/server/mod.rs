@@ -18,7 +18,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::runtime::Runtime;
 
 use crate::access::Access;
-use crate::api;
+use crate::api::{self, Webhooks, webhooks};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -64,6 +64,7 @@ struct Parts {
     queue: Queue,
     access: Access,
     ingest: Ingest,
+    webhooks: Webhooks,
     origin: Origin,
     workshop: ForApi,
     pages: ui::Options,
@@ -97,11 +98,14 @@ impl Server {
         let place = options::catalog_place(config, &data)?;
         let catalog = runtime.block_on(Catalog::open(&place, clock.clone()))?;
         let queue = Queue::new(catalog.clone(), clock.clone(), queue::Options::default());
+        let client = outbound::Client::new(options::outbound(config))?;
+        let base = options::base_url(config, &listeners.main)?;
+        let webhooks = Webhooks::new(catalog.clone(), client.clone(), clock.clone(), base);
         let ingest = Ingest::new(
             catalog.clone(),
             queue.clone(),
             clock,
-            outbound::Client::new(options::outbound(config))?,
+            client,
             &data,
             options::ingest(config),
             options::policies(config)?,
@@ -126,6 +130,8 @@ impl Server {
         let (access, first_key) = runtime.block_on(options::access(config, &catalog, open))?;
         let workers = workshop.start()?;
         runtime.spawn(background::sweep(ingest.clone()));
+        // Ends with the runtime.
+        runtime.spawn(webhooks::run(webhooks.clone(), std::future::pending()));
         let health = Health::new(catalog.clone(), queue.clone());
         let pages = options::pages(config)?;
         Ok(Self {
@@ -138,6 +144,7 @@ impl Server {
                 queue,
                 access,
                 ingest,
+                webhooks,
                 origin,
                 workshop: ForApi(workshop),
                 pages,
@@ -186,6 +193,7 @@ async fn serve(listeners: Listeners, parts: Parts, health: Health) -> std::io::R
             .app_data(web::Data::new(parts.queue))
             .app_data(web::Data::new(parts.access))
             .app_data(web::Data::new(parts.ingest))
+            .app_data(web::Data::new(parts.webhooks))
             .app_data(web::Data::new(parts.origin))
             .app_data(web::Data::from(parts.workshop.removal()))
             .app_data(web::Data::from(parts.workshop.captions()))

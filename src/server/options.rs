@@ -1,5 +1,6 @@
 //! From the configuration to each module's options.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -80,6 +81,21 @@ pub(super) fn workers(config: &Config, data: PathBuf) -> worker::Options {
             ..sandbox::Options::default()
         },
     }
+}
+
+/// What URLs in webhooks begin with, which no request asks for: as configured, or the address
+/// listened on.
+pub(super) fn base_url(config: &Config, listener: &TcpListener) -> Result<BaseUrl> {
+    if let Some(url) = &config.public_url {
+        return BaseUrl::parse(url);
+    }
+    let address = listener.local_addr();
+    let address = address.map_err(|e| Error::io("asking for the address listened on", e))?;
+    let host = match address.ip().is_unspecified() {
+        true => format!("localhost:{}", address.port()),
+        false => address.to_string(),
+    };
+    Ok(BaseUrl::from_host(&host))
 }
 
 /// The access rules, and the key that had to be made for them.

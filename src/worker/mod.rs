@@ -152,8 +152,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Ends all threads and their children. What they were doing stays in the queue, as if the
-    /// machine had lost its power.
+    /// Ends all threads and their children. What they were doing goes back to the queue.
     pub fn end(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.queue.stop_all();
@@ -190,6 +189,9 @@ impl Thread {
 
     fn work(&self, claim: &Arc<Claim>) {
         let shared = &self.workshop.shared;
+        if self.stop.load(Ordering::Relaxed) {
+            return self.give_back(claim);
+        }
         let lease = shared
             .runtime
             .spawn(keep(shared.queue.clone(), Arc::clone(claim)));
@@ -200,7 +202,7 @@ impl Thread {
         lease.abort();
         if self.stop.load(Ordering::Relaxed) && done.is_err() {
             // Not the task's fault: it is claimed again at the next start.
-            return;
+            return self.give_back(claim);
         }
         let outcome = done.as_ref().map(Clone::clone);
         match shared.runtime.block_on(shared.queue.finish(claim, outcome)) {
@@ -211,6 +213,13 @@ impl Thread {
             }
             Ok(_) => {}
             Err(e) => tracing_line(&format!("reporting a task failed: {e}")),
+        }
+    }
+
+    fn give_back(&self, claim: &Claim) {
+        let shared = &self.workshop.shared;
+        if let Err(e) = shared.runtime.block_on(shared.queue.give_back(claim)) {
+            tracing_line(&format!("giving back a task failed: {e}"));
         }
     }
 }
