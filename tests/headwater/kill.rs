@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::server::{Server, id};
 use crate::support::{children, fixture, verify};
@@ -53,6 +53,19 @@ fn is_alive(process: u32) -> bool {
             .is_some_and(|(_, rest)| rest.starts_with(" Z"))
 }
 
+/// The system takes a moment to end what lost its parent.
+fn assert_gone(processes: &[u32], round: u64) {
+    let since = Instant::now();
+    while processes.iter().any(|process| is_alive(*process)) {
+        let waited = since.elapsed();
+        assert!(
+            waited < Duration::from_secs(10),
+            "round {round}: {processes:?} outlived the server"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn kill(process: u32) {
     let process = process.to_string();
     let killed = std::process::Command::new("kill")
@@ -96,12 +109,7 @@ fn whatever_is_killed_at_any_instant_every_asset_completes() {
             continue;
         }
         server.kill();
-        std::thread::sleep(Duration::from_millis(100));
-        let orphans: Vec<&u32> = media.iter().filter(|child| is_alive(**child)).collect();
-        assert!(
-            orphans.is_empty(),
-            "round {round}: {orphans:?} outlived the server"
-        );
+        assert_gone(&media, round);
         server = Server::start(data.path());
         let mut now = BTreeMap::new();
         segments(&objects, &mut now);

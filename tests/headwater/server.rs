@@ -26,13 +26,6 @@ impl Answer {
         let text = String::from_utf8_lossy(&self.body);
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {text}"))
     }
-
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let prefix = format!("{name}: ");
-        self.head
-            .lines()
-            .find_map(|line| line.strip_prefix(&*prefix))
-    }
 }
 
 /// A server that is killed when dropped.
