@@ -15,8 +15,11 @@ use crate::sandbox;
 use crate::ui;
 use crate::worker;
 
-/// Threads that take urgent tasks beside the steady ones, at least.
-const LEAST_URGENT_THREADS: usize = 3;
+/// Threads for what somebody waits for: more than cores, because repackaging one segment takes
+/// milliseconds and should not stand behind those that are encoded.
+const DEMAND_THREADS: usize = 8;
+/// Threads for what players ask for first.
+const FIRST_THREADS: usize = 2;
 
 /// Where the catalog is.
 pub(super) fn catalog_place(config: &Config, data: &Path) -> Result<PathBuf> {
@@ -66,13 +69,11 @@ pub(super) fn policies(config: &Config) -> Result<Policies> {
 pub(super) fn workers(config: &Config, data: PathBuf) -> worker::Options {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let steady_threads = config.workers.unwrap_or(cores);
-    let urgent_threads = match steady_threads {
-        0 => 0,
-        _ => LEAST_URGENT_THREADS.max(cores),
-    };
+    let works = usize::from(steady_threads > 0);
     worker::Options {
         data,
-        urgent_threads,
+        demand_threads: works * DEMAND_THREADS.max(cores),
+        first_threads: works * FIRST_THREADS,
         steady_threads,
         max_duration_seconds: config.limits.max_duration_seconds,
         max_pixels: config.limits.max_pixels,

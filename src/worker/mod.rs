@@ -1,8 +1,8 @@
 //! Claims tasks, does them, reports.
 //!
 //! A worker is a thread: media children die with the thread that started them, and each waits for
-//! its child. Some threads take urgent tasks only, so that a segment somebody waits for never
-//! stands behind a long background task; the system's scheduler then gives the urgent child the
+//! its child. Some threads take only what somebody waits for, so that such a segment never stands
+//! behind a long background task; the system's scheduler then gives the urgent child the
 //! processor, because background children are nice.
 //!
 //! A worker may be killed at any instant: what it did is in the store, and its task is claimed
@@ -47,8 +47,10 @@ pub type Pull = Arc<dyn Fn(Asset, Arc<AtomicBool>) -> BoxFuture<'static, Result<
 pub struct Options {
     /// Folder of the sources, `src/{asset}/source`, and of scratch files.
     pub data: PathBuf,
-    /// Threads that take what somebody waits for and what players ask for first.
-    pub urgent_threads: usize,
+    /// Threads that take nothing but what somebody waits for.
+    pub demand_threads: usize,
+    /// Threads that take that, and what players ask for first.
+    pub first_threads: usize,
     /// Threads that take anything.
     pub steady_threads: usize,
     /// Longest presentation in seconds.
@@ -119,10 +121,16 @@ impl Workshop {
     pub fn start(&self) -> Result<Workers> {
         let stop = Arc::new(AtomicBool::new(false));
         let options = &self.shared.options;
-        let urgent = (0..options.urgent_threads).map(|n| (format!("urgent-{n}"), Priority::First));
-        let steady = (0..options.steady_threads).map(|n| (format!("steady-{n}"), Priority::Batch));
+        let kinds = [
+            ("demand", options.demand_threads, Priority::Demand),
+            ("first", options.first_threads, Priority::First),
+            ("steady", options.steady_threads, Priority::Batch),
+        ];
+        let named = |(kind, count, least): (&'static str, usize, Priority)| {
+            (0..count).map(move |number| (format!("{kind}-{number}"), least))
+        };
         let mut threads = Vec::new();
-        for (name, least) in urgent.chain(steady) {
+        for (name, least) in kinds.into_iter().flat_map(named) {
             let thread = Thread {
                 workshop: self.clone(),
                 name: format!("{}/{name}", std::process::id()),
