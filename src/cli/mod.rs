@@ -4,6 +4,8 @@
 //! try again; 4 a fault of this program.
 
 mod dump;
+#[cfg(feature = "origin")]
+mod gc;
 mod package;
 mod plan;
 mod policy;
@@ -40,9 +42,12 @@ enum Command {
     Verify(verify::Arguments),
     /// Show the boxes of an MP4 or CMAF file as text
     Dump(dump::Arguments),
-    /// Deliver what was packaged over HTTP
+    /// Take uploads, make streams of them, deliver them
     #[cfg(feature = "origin")]
     Serve(serve::Arguments),
+    /// Remove what is stored without an asset that it belongs to
+    #[cfg(feature = "origin")]
+    Gc(gc::Arguments),
 }
 
 /// Runs the command that the process was started with.
@@ -64,6 +69,8 @@ pub fn run() -> ExitCode {
         Command::Dump(arguments) => dump::run(&arguments),
         #[cfg(feature = "origin")]
         Command::Serve(arguments) => serve::run(&arguments),
+        #[cfg(feature = "origin")]
+        Command::Gc(arguments) => gc::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

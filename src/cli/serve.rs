@@ -9,29 +9,36 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::origin;
 use crate::server::{Listeners, Server};
 
+/// Where a server keeps things.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct Place {
     /// Folder of catalog, sources and streams; made if it isn't there
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
-    listen: Option<String>,
-    /// Address and port that deliver streams and nothing else
-    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
-    delivery_listen: Option<String>,
     /// Where streams are kept: a directory, or s3://bucket/prefix [default: DIR]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// The catalog: sqlite:///path [default: a file in DIR]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// Background tasks at a time [default: one a core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
-    workers: Option<u16>,
     /// Configuration file (TOML); flags override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    listen: Option<String>,
+    /// Address and port that deliver streams and nothing else
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    delivery_listen: Option<String>,
+    /// Background tasks at a time [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    workers: Option<u16>,
     /// What playback URLs begin with, for example https://video.example.com
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -49,19 +56,29 @@ fn parse_address(text: &str) -> Result<String, String> {
     }
 }
 
-impl Arguments {
-    /// The file, the environment over it, the flags over both.
-    fn config(&self) -> Result<Config> {
+impl Place {
+    /// The file, the environment over it, these flags over both.
+    ///
+    /// # Errors
+    /// As [`Config::read`]; without a data folder.
+    pub(super) fn config(&self) -> Result<Config> {
         let file = match &self.config {
             Some(file) => Config::read(file)?,
             None => Config::default(),
         };
         let mut config = file.with_environment();
         config.data = self.data.clone().or(config.data);
-        config.listen = self.listen.clone().unwrap_or(config.listen);
-        config.delivery_listen = self.delivery_listen.clone().or(config.delivery_listen);
         config.store = self.store.clone().or(config.store);
         config.database = self.database.clone().or(config.database);
+        Ok(config)
+    }
+}
+
+impl Arguments {
+    fn config(&self) -> Result<Config> {
+        let mut config = self.place.config()?;
+        config.listen = self.listen.clone().unwrap_or(config.listen);
+        config.delivery_listen = self.delivery_listen.clone().or(config.delivery_listen);
         config.workers = self.workers.map(usize::from).or(config.workers);
         config.public_url = self.public_url.clone().or(config.public_url);
         Ok(config)

@@ -50,7 +50,7 @@ pub(super) fn policy(text: Option<&str>, named: &Policies) -> Result<Policy, Pro
         Some(text) if text.starts_with('{') => {
             let value = serde_json::from_str(text);
             let value = value.map_err(|e| Problem::bad_parameter("policy", e.to_string()))?;
-            policy_in_json(value)
+            policy_in_json(value, named)
         }
         name => named_policy(name.unwrap_or(DEFAULT_POLICY), named),
     }
@@ -61,7 +61,7 @@ pub(super) fn policy_of_value(value: Option<&Value>, named: &Policies) -> Result
     match value {
         None | Some(Value::Null) => policy(None, named),
         Some(Value::String(name)) => policy(Some(name), named),
-        Some(object @ Value::Object(_)) => policy_in_json(object.clone()),
+        Some(object @ Value::Object(_)) => policy_in_json(object.clone(), named),
         Some(_) => {
             let detail = "the name of a policy, or a policy as an object";
             Err(Problem::bad_parameter("policy", detail))
@@ -69,9 +69,16 @@ pub(super) fn policy_of_value(value: Option<&Value>, named: &Policies) -> Result
     }
 }
 
-fn policy_in_json(value: Value) -> Result<Policy, Problem> {
+/// A policy in JSON says what is different from the default one.
+fn policy_in_json(value: Value, named: &Policies) -> Result<Policy, Problem> {
     let wrong = |detail: String| Problem::bad_parameter("policy", detail);
-    let policy: Policy = serde_json::from_value(value).map_err(|e| wrong(e.to_string()))?;
+    let default = named_policy(DEFAULT_POLICY, named)?;
+    let mut whole = serde_json::to_value(default).map_err(|e| wrong(e.to_string()))?;
+    match (&mut whole, value) {
+        (Value::Object(whole), Value::Object(different)) => whole.extend(different),
+        (_, other) => whole = other,
+    }
+    let policy: Policy = serde_json::from_value(whole).map_err(|e| wrong(e.to_string()))?;
     policy.check().map_err(|e| wrong(e.to_string()))?;
     Ok(policy)
 }

@@ -5,6 +5,7 @@
 
 mod background;
 mod health;
+mod leftovers;
 mod options;
 mod resume;
 mod workshop;
@@ -32,6 +33,7 @@ use crate::store::BlockingStore;
 use crate::ui;
 use crate::worker::{Workers, Workshop};
 use health::Health;
+pub use leftovers::{Leftovers, leftovers};
 use workshop::ForApi;
 
 /// How long transfers may go on after the server was told to stop, in seconds.
@@ -100,7 +102,9 @@ impl Server {
         let queue = Queue::new(catalog.clone(), clock.clone(), queue::Options::default());
         let client = outbound::Client::new(options::outbound(config))?;
         let base = options::base_url(config, &listeners.main)?;
-        let webhooks = Webhooks::new(catalog.clone(), client.clone(), clock.clone(), base);
+        let open = is_loopback(&listeners.main);
+        let caller = outbound::Client::new(options::webhooks(config, open))?;
+        let webhooks = Webhooks::new(catalog.clone(), caller, clock.clone(), base);
         let ingest = Ingest::new(
             catalog.clone(),
             queue.clone(),
@@ -126,7 +130,6 @@ impl Server {
             runtime.handle().clone(),
         );
         runtime.block_on(resume::resume(&catalog, &queue, &ingest))?;
-        let open = is_loopback(&listeners.main);
         let (access, first_key) = runtime.block_on(options::access(config, &catalog, open))?;
         let workers = workshop.start()?;
         runtime.spawn(background::sweep(ingest.clone()));

@@ -49,6 +49,14 @@ pub(super) fn outbound(config: &Config) -> outbound::Options {
     }
 }
 
+/// Where webhooks may go. A server that only this machine reaches may call programs on it.
+pub(super) fn webhooks(config: &Config, is_loopback: bool) -> outbound::Options {
+    outbound::Options {
+        allow_private: config.allow_private_addresses,
+        allow_loopback: config.allow_private_addresses || is_loopback,
+    }
+}
+
 pub(super) fn ingest(config: &Config) -> ingest::Options {
     let limits = &config.limits;
     ingest::Options {
