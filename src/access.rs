@@ -7,6 +7,11 @@
 //! Keys are kept and compared as hashes (see `catalog`), so a lookup tells nothing by its time.
 //! Not here: who may watch. Delivery is public.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -135,10 +140,6 @@ pub async fn first_key(catalog: &Catalog) -> Result<Option<String>> {
 ///
 /// # Errors
 /// Those of the service inside.
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 pub async fn guard<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,

@@ -9,7 +9,7 @@ use actix_web::body::BoxBody;
 use actix_web::error::{JsonPayloadError, QueryPayloadError};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError, web};
+use actix_web::{HttpResponse, Resource, ResponseError, web};
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
@@ -373,7 +373,7 @@ where
 }
 
 /// The answer to a path that is no resource.
-pub async fn no_such_resource(_request: HttpRequest) -> HttpResponse {
+pub async fn no_such_resource() -> HttpResponse {
     HttpResponse::from_error(Problem::not_found("resource"))
 }
 

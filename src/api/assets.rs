@@ -1,5 +1,10 @@
 //! Assets: list, look at, remove, try again.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
@@ -59,10 +64,6 @@ pub(super) struct AssetPage {
     params(PageQuery),
     responses((status = 200, description = "A page, the newest first", body = AssetPage)),
 )]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 pub(super) async fn list_assets(
     request: HttpRequest,
     query: web::Query<PageQuery>,
@@ -91,10 +92,6 @@ pub(super) async fn list_assets(
     tag = "assets",
     params(("id" = String, Path, description = "The asset's id")),
     responses((status = 200, description = "The asset", body = AssetView)),
-)]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
 )]
 pub(super) async fn get_asset(
     request: HttpRequest,
@@ -142,10 +139,6 @@ pub(super) async fn delete_asset(
     tag = "assets",
     params(("id" = String, Path, description = "The asset's id")),
     responses((status = 200, description = "The asset, on its way again", body = AssetView)),
-)]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
 )]
 pub(super) async fn retry_asset(
     request: HttpRequest,

@@ -1,6 +1,11 @@
 //! What happens to an asset, as server-sent events (HTML Living Standard section 9.2): its state at
 //! once, then every change of it, with numbers by which a client goes on after a lost connection.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,10 +72,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         (status = 200, description = "Events", body = String, content_type = "text/event-stream"),
         (status = 204, description = "Nothing happened since, and nothing more will"),
     ),
-)]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
 )]
 pub(super) async fn asset_events(
     request: HttpRequest,

@@ -1,5 +1,10 @@
 //! API keys: list, make, replace, remove. A secret is in one answer only, when it is made.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -140,10 +145,6 @@ pub(super) async fn list_keys(catalog: web::Data<Catalog>) -> Result<HttpRespons
     request_body = KeyOrder,
     responses((status = 201, description = "The key with its secret", body = KeyView)),
 )]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 pub(super) async fn create_key(
     request: HttpRequest,
     order: web::Json<KeyOrder>,
@@ -163,10 +164,6 @@ pub(super) async fn create_key(
     tag = "keys",
     params(("id" = String, Path, description = "The key's id")),
     responses((status = 204, description = "Gone; it is good for nothing any more")),
-)]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
 )]
 pub(super) async fn delete_key(
     request: HttpRequest,
@@ -198,10 +195,6 @@ pub(super) async fn delete_key(
     tag = "keys",
     params(("id" = String, Path, description = "The key's id")),
     responses((status = 201, description = "The new key with its secret", body = KeyView)),
-)]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
 )]
 pub(super) async fn rotate_key(
     request: HttpRequest,

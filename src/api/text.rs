@@ -1,5 +1,10 @@
 //! Captions and subtitles of assets.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -142,10 +147,6 @@ pub(super) async fn list_text(
         body = TextView,
         headers(("Location" = String, description = "Its URL")),
     )),
-)]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
 )]
 pub(super) async fn add_text(
     request: HttpRequest,

@@ -1,5 +1,10 @@
 //! `POST /assets`: an asset from a body, a form, or a URL.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -123,10 +128,6 @@ pub struct AssetForm {
         ),
     )),
 )]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 pub async fn create_asset(
     request: HttpRequest,
     payload: web::Payload,
@@ -140,10 +141,6 @@ pub async fn create_asset(
     ended.unwrap_or_else(|_| Err(crate::error::Error::internal("an upload ended early").into()))
 }
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn create(
     request: HttpRequest,
     payload: web::Payload,
@@ -167,10 +164,6 @@ async fn create(
 
 type Body = Paced<web::Payload>;
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn from_body(
     request: &HttpRequest,
     body: Body,
@@ -217,10 +210,6 @@ async fn from_body(
     }
 }
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn receive(
     request: &HttpRequest,
     body: Body,
@@ -272,10 +261,6 @@ fn ask(name: Option<&str>, wanted: Option<&str>, ingest: &Ingest) -> Result<Orde
 }
 
 /// Whether a body that was sent again is the one that made the asset.
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn same_bytes(
     request: &HttpRequest,
     body: Body,
@@ -296,10 +281,6 @@ async fn same_bytes(
     Ok(sink.digested() == asset.source_digest)
 }
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn from_url(
     request: &HttpRequest,
     body: Body,
@@ -348,10 +329,6 @@ async fn make(new: &NewAsset, ingest: &Ingest) -> crate::error::Result<Asset> {
     Ok(asset)
 }
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn collect(mut body: Body, limit: &'static str, most: usize) -> Result<Vec<u8>, Refusal> {
     let mut all = Vec::new();
     while let Some(bytes) = body.next().await {
@@ -369,10 +346,6 @@ async fn collect(mut body: Body, limit: &'static str, most: usize) -> Result<Vec
 ///
 /// # Errors
 /// Names `limit` where there are more.
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 pub async fn read_all(
     payload: web::Payload,
     options: &Options,

@@ -1,6 +1,11 @@
 //! A source in a form (RFC 7578): the field `file` holds it; `title` and `policy` may stand beside
 //! it. Other fields are read over.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
@@ -36,10 +41,6 @@ impl From<MultipartError> for Refusal {
 }
 
 /// Reads a form to its end; the bytes of its file go into `sink`.
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 pub(super) async fn read<S>(headers: &HeaderMap, body: S, sink: &mut Sink) -> Result<Said, Refusal>
 where
     S: Stream<Item = Result<Bytes, actix_web::error::PayloadError>> + 'static,
@@ -77,10 +78,6 @@ where
     Ok(said)
 }
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn text(field: &mut Field) -> Result<String, Refusal> {
     let mut bytes = Vec::new();
     while let Some(more) = field.next().await {
@@ -94,10 +91,6 @@ async fn text(field: &mut Field) -> Result<String, Refusal> {
         .map_err(|_| Refusal::Malformed("a text field of the form isn't UTF-8".to_owned()))
 }
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn skip(field: &mut Field) -> Result<(), Refusal> {
     while let Some(more) = field.next().await {
         more?;

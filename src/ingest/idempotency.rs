@@ -1,6 +1,11 @@
 //! `Idempotency-Key`: a client that heard no answer sends its request again and gets the asset that
 //! the first one made. (The IETF draft "The Idempotency-Key HTTP Header Field".)
 
+#![expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 

@@ -117,10 +117,6 @@ impl Sink {
     }
 
     /// Takes a body to its end.
-    #[expect(
-        clippy::future_not_send,
-        reason = "actix-web runs a request on one thread; its types are not Send"
-    )]
     pub(super) async fn receive<S, E>(&mut self, body: S) -> Result<(), Refusal>
     where
         S: Stream<Item = Result<Bytes, E>>,

@@ -5,6 +5,11 @@
 //! bytes came is what the file says; they are on the disk before they are acknowledged. Between
 //! requests the digest so far is kept in memory, and computed anew from the file after a restart.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
@@ -146,10 +151,6 @@ pub async fn upload_options(ingest: web::Data<Ingest>) -> HttpResponse {
         ),
     )),
 )]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 pub async fn create_upload(
     request: HttpRequest,
     payload: web::Payload,
@@ -187,10 +188,6 @@ pub async fn create_upload(
         ),
     )),
 )]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 pub async fn upload_offset(
     request: HttpRequest,
     id: web::Path<AssetId>,
@@ -223,10 +220,6 @@ pub async fn upload_offset(
         ),
     )),
 )]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 pub async fn append_upload(
     request: HttpRequest,
     id: web::Path<AssetId>,
@@ -256,10 +249,6 @@ pub async fn append_upload(
     ),
     responses((status = 204, description = "Gone", headers(("Tus-Resumable" = String)))),
 )]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 pub async fn terminate_upload(
     request: HttpRequest,
     id: web::Path<AssetId>,
@@ -282,10 +271,6 @@ fn ended_early() -> Problem {
 
 // ---- creation
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn create(
     request: &HttpRequest,
     payload: web::Payload,
@@ -429,10 +414,6 @@ async fn replayed(
 
 // ---- the others
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn offset(
     request: &HttpRequest,
     id: &AssetId,
@@ -455,10 +436,6 @@ async fn offset(
     Ok(response.finish())
 }
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn append(
     request: &HttpRequest,
     id: &AssetId,
@@ -498,10 +475,6 @@ fn taken(offset: u64) -> HttpResponseBuilder {
     response
 }
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn terminate(
     request: &HttpRequest,
     id: &AssetId,
@@ -524,10 +497,6 @@ async fn terminate(
 // ---- taking bytes
 
 /// Takes a body that begins at `from`; the offset after it.
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn take(
     upload: &Upload,
     from: u64,
@@ -570,10 +539,6 @@ async fn take(
 
 /// Takes a body, keeps what is sound of it, and has that on the disk; whether it is what its
 /// checksum says.
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn append_body(
     writer: &mut Writer,
     checksum: Option<&Checksum>,

@@ -37,7 +37,7 @@ impl Listener {
         }
     }
 
-    async fn to_end(mut self) -> String {
+    async fn rest(mut self) -> String {
         self.stream
             .read_to_string(&mut self.heard)
             .await
@@ -76,7 +76,7 @@ async fn a_stream_begins_with_the_state_and_ends_with_the_last() {
         "{first}"
     );
     fail(&fixture, &id).await;
-    let rest = listener.to_end().await;
+    let rest = listener.rest().await;
     assert!(
         rest.contains("\"state\":\"failed\"") && rest.contains("no video"),
         "{rest}"
@@ -91,7 +91,7 @@ async fn a_stream_begins_with_the_state_and_ends_with_the_last() {
     assert_eq!(fixture.send(again.clone()).await.status, 204);
     let earlier: i64 = number.parse().expect("a number");
     let missed = Listener::new(&fixture, again.header("Last-Event-ID", earlier - 1)).await;
-    let missed = missed.to_end().await;
+    let missed = missed.rest().await;
     assert!(missed.contains(&format!("id: {number}\n")), "{missed}");
 }
 
@@ -102,7 +102,7 @@ async fn a_removed_asset_ends_its_stream() {
     let mut listener = Listener::new(&fixture, request.header("Last-Event-ID", "x")).await;
     listener.until("event: state\n").await;
     fixture.catalog.remove_asset(&id).await.expect("removed");
-    assert!(listener.to_end().await.contains("event: removed\n"));
+    assert!(listener.rest().await.contains("event: removed\n"));
 }
 
 #[actix_web::test]
@@ -112,7 +112,7 @@ async fn a_server_that_stops_ends_all_streams() {
     let mut listener = Listener::new(&fixture, request.clone()).await;
     listener.until("event: state\n").await;
     fixture.streams.end();
-    listener.to_end().await;
+    listener.rest().await;
     let mut late = fixture.connect().await;
     late.write_all(&request.bytes()).await.expect("sent");
     let late = read_answer(&mut late).await;
