@@ -74,7 +74,8 @@ pub(super) async fn list_assets(
         let detail = format!("{limit} is no limit; it must be 1 to {LIMIT_MAX}");
         return Err(Problem::bad_parameter("limit", detail));
     }
-    let page = catalog.assets(query.cursor.as_deref(), limit).await;
+    let cursor = query.cursor.as_deref().filter(|cursor| !cursor.is_empty());
+    let page = catalog.assets(cursor, limit).await;
     let page = page.map_err(Problem::from_semantics)?;
     let base = Access::base_url(&request);
     let assets = page.assets.iter().map(|asset| asset_json(asset, &base));

@@ -54,6 +54,20 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(read_only(events));
 }
 
+/// One event.
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(as = Event)]
+#[expect(dead_code, reason = "describes text that is written line by line")]
+pub(super) struct EventText {
+    /// Its number, for `Last-Event-ID`.
+    id: Option<String>,
+    /// `state`, `progress`, `captions` or `removed`.
+    event: String,
+    /// JSON: an asset for `state`, `{segments_done, segments_total}` for `progress`, the text
+    /// tracks for `captions`.
+    data: String,
+}
+
 /// Follow an asset
 ///
 /// Server-sent events: `state` (an asset) at once and whenever its state changes, `progress`,
@@ -69,7 +83,12 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         ("Last-Event-ID" = Option<String>, Header, description = "`id` of the last event seen"),
     ),
     responses(
-        (status = 200, description = "Events", body = String, content_type = "text/event-stream"),
+        (
+            status = 200,
+            description = "Events",
+            body = EventText,
+            content_type = "text/event-stream",
+        ),
         (status = 204, description = "Nothing happened since, and nothing more will"),
     ),
 )]

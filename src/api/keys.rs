@@ -13,9 +13,12 @@ use super::{fresh, looking, nothing};
 use crate::access::{Access, scope_name};
 use crate::catalog::{ApiKey, Catalog, CreatedKey, NewKey, Scope};
 use crate::clock::{Clock, rfc3339};
+use crate::ingest::on_one_line;
 use crate::problem::{Problem, only};
 
 const NAME_CHARS_MAX: usize = 100;
+/// As many as there are.
+const SCOPES_MAX: usize = 3;
 /// A century.
 const LIFE_SECONDS_MAX: i64 = 100 * 366 * 24 * 3600;
 
@@ -63,7 +66,7 @@ pub(super) struct KeyOrder {
     #[schema(
         min_length = 1,
         max_length = 100,
-        pattern = "^[^\\s\\x00-\\x1f\\x7f-\\x9f]+$"
+        pattern = "[^\\s\\x00-\\x1f\\x7f-\\x9f]"
     )]
     name: String,
     /// What it is good for.
@@ -215,26 +218,25 @@ pub(super) async fn rotate_key(
 }
 
 fn parsed(order: KeyOrder, now_millis: i64) -> Result<NewKey, Problem> {
-    let name = order.name.trim();
-    let length = name.chars().count();
-    if !(1..=NAME_CHARS_MAX).contains(&length) || name.chars().any(char::is_control) {
-        let detail = format!("1 to {NAME_CHARS_MAX} characters, and no control characters");
+    let name = on_one_line(&order.name);
+    if name.is_empty() || order.name.chars().count() > NAME_CHARS_MAX {
+        let detail = format!("1 to {NAME_CHARS_MAX} characters, not all of them spaces");
         return Err(Problem::bad_parameter("name", detail));
+    }
+    if !(1..=SCOPES_MAX).contains(&order.scopes.len()) {
+        let detail = "one to three of read, write, admin";
+        return Err(Problem::bad_parameter("scopes", detail));
     }
     let mut scopes: Vec<Scope> = order.scopes.into_iter().map(Scope::from).collect();
     scopes.sort_unstable();
     scopes.dedup();
-    if scopes.is_empty() {
-        let detail = "at least one of read, write, admin";
-        return Err(Problem::bad_parameter("scopes", detail));
-    }
     let life = order.expires_in_s;
     if life.is_some_and(|seconds| !(1..=LIFE_SECONDS_MAX).contains(&seconds)) {
         let detail = format!("1 to {LIFE_SECONDS_MAX} seconds");
         return Err(Problem::bad_parameter("expires_in_s", detail));
     }
     Ok(NewKey {
-        name: name.to_owned(),
+        name,
         scopes,
         expires_at_millis: life.map(|seconds| now_millis.saturating_add(seconds * 1000)),
     })

@@ -4,16 +4,18 @@
 use std::sync::LazyLock;
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{Schema, SchemaType, Type};
 use utoipa::openapi::security::{
     ApiKey as KeyScheme, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement,
     SecurityScheme,
 };
-use utoipa::openapi::{ContentBuilder, OpenApi as Document, PathItem, Ref, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, PathItem, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{assets, events, fresh, keys, looking, read_only, tasks, text, webhooks};
+use crate::access::Access;
 use crate::asset_view::AssetView;
 use crate::ingest::{create, tus};
 use crate::problem::{self, Details};
@@ -57,7 +59,7 @@ use crate::problem::{self, Details};
         openapi_json,
     ),
     components(schemas(AssetView, Details)),
-    modifiers(&Refusals, &Doors),
+    modifiers(&Refusals, &Absence, &Doors),
 )]
 struct Api;
 
@@ -118,12 +120,24 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json",
         body = Object)),
 )]
-async fn openapi_json() -> HttpResponse {
-    static TEXT: LazyLock<String> =
-        LazyLock::new(|| serde_json::to_string(&Api::openapi()).expect("plain data is JSON"));
+async fn openapi_json(request: HttpRequest) -> HttpResponse {
+    static BEHIND_KEYS: LazyLock<String> = LazyLock::new(|| json(&Api::openapi()));
+    static OPEN: LazyLock<String> = LazyLock::new(|| {
+        let mut document = Api::openapi();
+        document.security = None;
+        json(&document)
+    });
+    let text = match Access::is_open(&request) {
+        true => OPEN.as_str(),
+        false => BEHIND_KEYS.as_str(),
+    };
     fresh(HttpResponse::Ok())
         .insert_header((header::CONTENT_TYPE, "application/json"))
-        .body(TEXT.as_str())
+        .body(text)
+}
+
+fn json(document: &Document) -> String {
+    serde_json::to_string(document).expect("plain data is JSON")
 }
 
 /// Adds the refusals, all with problem details.
@@ -192,6 +206,50 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     .flatten()
 }
 
+/// A parameter that may be left out isn't there then; a query or a header has no null.
+struct Absence;
+
+impl Modify for Absence {
+    fn modify(&self, document: &mut Document) {
+        for item in document.paths.paths.values_mut() {
+            for operation in operations(item) {
+                for parameter in operation.parameters.iter_mut().flatten() {
+                    if let RefOr::T(parameter) = parameter
+                        && let Some(schema) = &mut parameter.schema
+                    {
+                        forbid_null(schema);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn forbid_null(schema: &mut RefOr<Schema>) {
+    match schema {
+        RefOr::T(Schema::Object(object)) => {
+            if let SchemaType::Array(types) = &mut object.schema_type {
+                types.retain(|one| *one != Type::Null);
+                if let [only] = &types[..] {
+                    object.schema_type = SchemaType::Type(only.clone());
+                }
+            }
+        }
+        RefOr::T(Schema::OneOf(one_of)) => {
+            one_of.items.retain(|item| !is_null(item));
+            if let [only] = &one_of.items[..] {
+                *schema = only.clone();
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_null(schema: &RefOr<Schema>) -> bool {
+    let null = SchemaType::Type(Type::Null);
+    matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == null)
+}
+
 /// Adds the two ways to show a key.
 struct Doors;
 
@@ -213,6 +271,21 @@ impl Modify for Doors {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parameter_is_never_null() {
+        let document = json(&Api::openapi());
+        let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for operation in item.as_object().expect("operations").values() {
+                let parameters = operation["parameters"].to_string();
+                assert!(
+                    !parameters.contains("null") || parameters == "null",
+                    "{path}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn every_operation_says_how_it_refuses() {

@@ -34,11 +34,10 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// What a text is.
-#[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     /// What is said, for who doesn't know the language.
-    #[default]
     Subtitles,
     /// What is said and heard, for who can't hear it.
     Captions,
@@ -60,15 +59,18 @@ impl From<Kind> for TextKind {
 #[into_params(parameter_in = Query)]
 pub(super) struct TextQuery {
     /// The language, as a BCP 47 tag.
-    #[param(example = "pt-BR", max_length = 35)]
+    #[param(
+        example = "pt-BR",
+        max_length = 35,
+        pattern = "^[A-Za-z]{2,3}([-_][A-Za-z]{4})?([-_]([A-Za-z]{2}|[0-9]{3}))?$"
+    )]
     lang: String,
     /// Name shown to people. By default the language's own.
     #[param(max_length = 100)]
     name: Option<String>,
-    /// What it is for.
-    #[serde(default)]
-    #[param(inline, default = "subtitles")]
-    kind: Kind,
+    /// What it is for. By default `subtitles`.
+    #[param(inline)]
+    kind: Option<Kind>,
 }
 
 /// A text track.
@@ -169,7 +171,7 @@ pub(super) async fn add_text(
     let text = NewText {
         language,
         name: name.filter(|name| !name.is_empty()),
-        kind: query.kind.into(),
+        kind: query.kind.unwrap_or(Kind::Subtitles).into(),
         body: Bytes::from(body),
     };
     let caption = captions.add(&id, text).await;
@@ -181,12 +183,11 @@ pub(super) async fn add_text(
 }
 
 fn name(text: &str) -> Result<String, Problem> {
-    let text = text.trim();
-    if text.chars().count() > NAME_CHARS_MAX || text.chars().any(char::is_control) {
-        let detail = format!("at most {NAME_CHARS_MAX} characters, and no control characters");
+    if text.chars().count() > NAME_CHARS_MAX {
+        let detail = format!("at most {NAME_CHARS_MAX} characters");
         return Err(Problem::bad_parameter("name", detail));
     }
-    Ok(text.to_owned())
+    Ok(ingest::on_one_line(text))
 }
 
 /// Remove a text track

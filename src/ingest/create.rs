@@ -21,7 +21,7 @@ use super::{Ingest, Options, form, new_id};
 use crate::access::Access;
 use crate::asset_view::{AssetView, asset_json};
 use crate::catalog::NewAsset;
-use crate::media::{Asset, AssetState};
+use crate::media::{Asset, AssetState, Policy};
 use crate::outbound;
 use crate::problem::{JSON_BYTES_MAX, Problem, from_json};
 
@@ -73,16 +73,21 @@ pub struct SourceUrl {
     url: String,
 }
 
-/// A policy.
+/// Which policy.
 #[derive(Debug, utoipa::ToSchema)]
-#[schema(title = "PolicyChoice")]
 #[serde(untagged)]
 pub enum PolicyChoice {
     /// The name of one that is configured.
     Name(String),
-    /// One as an object.
-    Object(serde_json::Map<String, Value>),
+    /// One of the asset's own.
+    Own(Box<Policy>),
 }
+
+/// The bytes of a file.
+#[derive(Debug, utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes a body that is read as it comes")]
+pub struct FileBytes(Vec<u8>);
 
 /// An upload in a form.
 #[derive(Debug, utoipa::ToSchema)]
@@ -115,7 +120,7 @@ pub struct AssetForm {
     ),
     request_body(content(
         (AssetFromUrl = "application/json"),
-        (Vec<u8> = "application/octet-stream"),
+        (FileBytes = "application/octet-stream"),
         (AssetForm = "multipart/form-data"),
     )),
     responses((

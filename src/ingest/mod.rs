@@ -35,7 +35,7 @@ use crate::queue::{NewTask, Queue};
 
 pub use create::read_all;
 pub use pull::Progress;
-pub use request::Policies;
+pub use request::{Policies, on_one_line};
 
 use refusal::Refusal;
 use room::Room;

@@ -20,7 +20,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::create::CreateQuery;
+use super::create::{CreateQuery, FileBytes};
 use super::idempotency::{Turn, other_request, turn};
 use super::intake::{Order, announced, check_announced, essence, header_text};
 use super::pace::Paced;
@@ -130,12 +130,13 @@ pub async fn upload_options(ingest: web::Data<Ingest>) -> HttpResponse {
         ("Upload-Length" = u64, Header, description = "Length of the file in bytes", minimum = 1),
         ("Upload-Metadata" = Option<String>, Header, description = "`filename`, `title`, \
             `policy`, `filetype`, each with its value in Base64"),
-        ("Upload-Checksum" = Option<String>, Header, description = "Checksum of the body"),
+        ("Upload-Checksum" = Option<String>, Header, description = "`sha1` or `sha256` and the \
+            checksum of the body in Base64", pattern = "^(sha1 [A-Za-z0-9+/]{27}=|sha256 [A-Za-z0-9+/]{43}=)$"),
         ("Idempotency-Key" = Option<String>, Header, description = "Sent again with the same \
             request, the answer is the same upload", max_length = 255, pattern = "^[!-~]{1,255}$"),
     ),
     request_body(
-        content((Vec<u8> = "application/offset+octet-stream")),
+        content((FileBytes = "application/offset+octet-stream")),
         description = "The first bytes, or none",
     ),
     responses((
@@ -207,9 +208,9 @@ pub async fn upload_offset(
         ("Tus-Resumable" = String, Header, description = "`1.0.0`", pattern = "^1\\.0\\.0$"),
         ("Upload-Offset" = u64, Header, description = "Bytes that came before", minimum = 0),
         ("Upload-Checksum" = Option<String>, Header, description = "`sha1` or `sha256` and the \
-            checksum of this body in Base64"),
+            checksum of the body in Base64", pattern = "^(sha1 [A-Za-z0-9+/]{27}=|sha256 [A-Za-z0-9+/]{43}=)$"),
     ),
-    request_body(content((Vec<u8> = "application/offset+octet-stream"))),
+    request_body(content((FileBytes = "application/offset+octet-stream"))),
     responses((
         status = 204,
         description = "Taken",

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 
 /// When a source's own encoded samples are repackaged instead of encoded anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "origin", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Passthrough {
     /// Where the source already is what the top rung (or the audio) would be.
@@ -19,6 +20,7 @@ pub enum Passthrough {
 
 /// Encoder effort, in x264's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "origin", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are x264's own")]
 pub enum Preset {
@@ -66,15 +68,19 @@ impl Preset {
 
 /// What to make of a source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "origin", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Short sides of the rungs to make, e.g. `[1080, 720]`; empty for the standard ladder.
     pub rungs: Vec<u32>,
     /// Nominal segment length in seconds (1 to 10).
+    #[cfg_attr(feature = "origin", schema(minimum = 1, maximum = 10))]
     pub segment_seconds: u32,
     /// Distance between IDR pictures in seconds (1 to 10, at most the segment length).
+    #[cfg_attr(feature = "origin", schema(minimum = 1, maximum = 10))]
     pub gop_seconds: u32,
     /// About how much of the title one encoding task covers, in seconds.
+    #[cfg_attr(feature = "origin", schema(minimum = 1, maximum = 3600))]
     pub chunk_seconds: u32,
     /// Begin with segments of about 2, 2 and 4 seconds, so that playing can begin after little has
     /// been made.
@@ -84,10 +90,13 @@ pub struct Policy {
     /// x264 effort.
     pub preset: Preset,
     /// x264 constant rate factor (0 to 51), capped by each rung's peak.
+    #[cfg_attr(feature = "origin", schema(minimum = 0, maximum = 51))]
     pub crf: u32,
     /// Bitrate of the main stereo audio, bits a second.
+    #[cfg_attr(feature = "origin", schema(minimum = 32_000, maximum = 512_000))]
     pub audio_bitrate: u32,
     /// Bitrate of the audio that goes with the lowest rung, bits a second.
+    #[cfg_attr(feature = "origin", schema(minimum = 32_000, maximum = 512_000))]
     pub audio_bitrate_low: u32,
 }
 

