@@ -11,6 +11,7 @@ const START_TIMEOUT_MS = 30000;
 const SEEK_TIMEOUT_MS = 20000;
 const END_TIMEOUT_MS = 30000;
 const CUE_TIMEOUT_MS = 15000;
+const FIRST_CUE_TIMEOUT_MS = 10000;
 // What a cue's times may be off: reordering delay that a player counts in, and the clock's step.
 const CUE_SLACK = 0.1;
 
@@ -31,7 +32,8 @@ function playHlsJs(video, url, note) {
     const text = `${data.details} ${data.reason ?? data.error?.message ?? ''}`;
     // "The playhead stands still though data is there" is what hls.js says of a slow machine; a
     // hole in the stream has another name (bufferSeekOverHole).
-    const slow = ['bufferStalledError', 'bufferNudgeOnStall'].includes(data.details);
+    // "aborted" is a load that hls.js itself gave up, for a seek.
+    const slow = ['bufferStalledError', 'bufferNudgeOnStall', 'aborted'].includes(data.details);
     note(slow && !data.fatal ? 'stall' : 'error', text);
   });
   hls.loadSource(url);
@@ -235,8 +237,10 @@ class Session {
     const what = `text ${at + 1} (${name ?? language})`;
     const text = player.texts().find((one) => one.name === name && one.language.startsWith(language.slice(0, 2)));
     if (!this.expect(text, `${what} is not there: ${JSON.stringify(player.texts())}`) || !cue) return;
-    await this.seek(Math.max(0, cue.start - 0.8), `before a cue of ${what}`);
     player.show(text);
+    // Chromium takes up to some seconds until a text track that Shaka makes shows its first cue.
+    await until(() => cuesOfShown(this.video, 'cues').length > 0, FIRST_CUE_TIMEOUT_MS);
+    await this.seek(Math.max(0, cue.start - 0.8), `before a cue of ${what}`);
     this.quiet = true;
     const expected = plain(cue.text);
     const find = (of) => cuesOfShown(this.video, of).filter((one) => plain(one.text) === expected);
