@@ -50,10 +50,19 @@ pub struct NewText {
     pub body: Bytes,
 }
 
+/// A text track that was added.
+#[derive(Debug, Clone)]
+pub struct AddedText {
+    /// The track.
+    pub caption: Caption,
+    /// What of the text was left out or guessed, in words.
+    pub warnings: Vec<String>,
+}
+
 /// Adds and removes text tracks of assets.
 pub trait Captions: Send + Sync {
     /// Adds a text track in the place of the one of the same language and kind.
-    fn add<'a>(&'a self, asset: &'a AssetId, text: NewText) -> BoxFuture<'a, Result<Caption>>;
+    fn add<'a>(&'a self, asset: &'a AssetId, text: NewText) -> BoxFuture<'a, Result<AddedText>>;
 
     /// Removes a text track; `false` if there is none of that id.
     fn remove<'a>(&'a self, asset: &'a AssetId, caption: &'a str) -> BoxFuture<'a, Result<bool>>;

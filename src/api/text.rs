@@ -88,6 +88,9 @@ pub(super) struct TextView {
     /// When it was added (RFC 3339).
     #[schema(format = DateTime)]
     created_at: String,
+    /// What of the text was left out or guessed. Told once, when it is added.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 impl From<&Caption> for TextView {
@@ -98,6 +101,7 @@ impl From<&Caption> for TextView {
             name: caption.name.clone(),
             kind: caption.kind.name(),
             created_at: rfc3339(caption.created_at_millis),
+            warnings: Vec::new(),
         }
     }
 }
@@ -174,12 +178,16 @@ pub(super) async fn add_text(
         kind: query.kind.unwrap_or(Kind::Subtitles).into(),
         body: Bytes::from(body),
     };
-    let caption = captions.add(&id, text).await;
-    let caption = caption.map_err(Problem::from_semantics)?;
-    let path = format!("/api/v1/assets/{id}/text/{}", caption.id);
+    let added = captions.add(&id, text).await;
+    let added = added.map_err(Problem::from_semantics)?;
+    let path = format!("/api/v1/assets/{id}/text/{}", added.caption.id);
+    let view = TextView {
+        warnings: added.warnings,
+        ..TextView::from(&added.caption)
+    };
     Ok(fresh(HttpResponse::Created())
         .insert_header((header::LOCATION, Access::location(&request, &path)))
-        .json(TextView::from(&caption)))
+        .json(view))
 }
 
 fn name(text: &str) -> Result<String, Problem> {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::api::{Captions, NewText, Removal};
-use crate::catalog::Caption;
+use crate::api::{AddedText, Captions, NewText, Removal};
 use crate::error::{Error, Result};
 use crate::media::AssetId;
 use crate::worker::{CaptionUpload, Workshop};
@@ -31,7 +30,7 @@ impl Removal for ForApi {
 }
 
 impl Captions for ForApi {
-    fn add<'a>(&'a self, asset: &'a AssetId, text: NewText) -> BoxFuture<'a, Result<Caption>> {
+    fn add<'a>(&'a self, asset: &'a AssetId, text: NewText) -> BoxFuture<'a, Result<AddedText>> {
         let (workshop, asset) = (self.0.clone(), asset.clone());
         let upload = CaptionUpload {
             language: text.language.as_str().to_owned(),
@@ -40,9 +39,9 @@ impl Captions for ForApi {
             body: text.body.to_vec(),
         };
         Box::pin(async move {
-            let (caption, _warnings) =
+            let (caption, warnings) =
                 on_a_thread(move || workshop.add_caption(&asset, &upload)).await?;
-            Ok(caption)
+            Ok(AddedText { caption, warnings })
         })
     }
 

@@ -419,6 +419,7 @@ async fn text_tracks_are_added_listed_and_removed() {
         String::from_utf8_lossy(&added.body)
     );
     assert_eq!(added.json()["language"], "pt-BR");
+    assert_eq!(added.json()["warnings"][0], "line 1: odd");
     let listed = fixture.send(at("GET ")).await.json();
     assert_eq!(listed["text"][0]["kind"], "captions");
     let caption = added.json()["id"].as_str().expect("id").to_owned();

@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::access::{self, Access};
-use crate::api::{Captions, NewText, Removal, Streams, routes};
-use crate::catalog::{Caption, Catalog, NewCaption};
+use crate::api::{AddedText, Captions, NewText, Removal, Streams, routes};
+use crate::catalog::{Catalog, NewCaption};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::ingest::{self, Ingest};
@@ -233,7 +233,7 @@ impl Removal for Rows {
 }
 
 impl Captions for Rows {
-    fn add<'a>(&'a self, asset: &'a AssetId, text: NewText) -> BoxFuture<'a, Result<Caption>> {
+    fn add<'a>(&'a self, asset: &'a AssetId, text: NewText) -> BoxFuture<'a, Result<AddedText>> {
         Box::pin(async move {
             if !text.body.starts_with(b"WEBVTT") {
                 return Err(Error::invalid("neither WebVTT nor SRT"));
@@ -249,7 +249,10 @@ impl Captions for Rows {
             };
             self.0.put_caption(&new).await?;
             let captions = self.0.captions(asset).await?;
-            Ok(captions.into_iter().next().expect("just added"))
+            Ok(AddedText {
+                caption: captions.into_iter().next().expect("just added"),
+                warnings: vec!["line 1: odd".to_owned()],
+            })
         })
     }
 
