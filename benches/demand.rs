@@ -2,7 +2,8 @@
 //! start included, nothing prepared but the plan.
 //!
 //! `cargo bench --bench demand -- FILE [ROUNDS] [CHILD]`: FILE is an MP4 whose video is encoded anew
-//! whatever it is; the best and the median of ROUNDS are printed, with the child's CPU time.
+//! whatever it is; the best and the median of ROUNDS are printed, with the child's CPU time. What
+//! needs no child, planning and repackaging, is timed first, with all that can be copied copied.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +17,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use headwater::cmaf::movie::read_movie;
-use headwater::media::{ChunkSpan, Joining, Passthrough, Plan, Policy, VideoPlan};
+use headwater::media::{
+    ChunkSpan, Joining, Passthrough, Plan, Policy, SourceIndex, VideoMethod, VideoPlan,
+    VideoRendition,
+};
 use headwater::plan::{self, Inspection, Lowering};
 use headwater::sandbox::{Launcher, Options};
 
@@ -35,7 +39,10 @@ fn main() {
         ..Options::default()
     });
     let file = File::open(path).unwrap();
+    let start = Instant::now();
     let index = Arc::new(read_movie(&file).unwrap().expect("an MP4 file"));
+    println!("{:<28}{:>9} us", "index", start.elapsed().as_micros());
+    without_child(&index, rounds);
     let policy = Policy {
         passthrough: Passthrough::Never,
         quick_start: true,
@@ -52,6 +59,61 @@ fn main() {
         rounds,
     };
     bench.run();
+}
+
+/// Times what a server does by itself.
+fn without_child(index: &Arc<SourceIndex>, rounds: usize) {
+    let policy = Policy {
+        quick_start: true,
+        ..Policy::default()
+    };
+    let candidate = plan::candidate_for_copy(index, &policy);
+    let syncs = candidate.map(|track| index.tracks[track].samples.sync_numbers().collect());
+    let inspection = Inspection {
+        idr_samples: syncs,
+        ..Inspection::default()
+    };
+    let plan = || plan::plan(index, "00", &policy, &inspection).unwrap();
+    let planned = Arc::new(plan());
+    let lower = || Lowering::new(Arc::clone(&planned), Arc::clone(index)).unwrap();
+    let lowering = lower();
+    let video = planned.video.as_ref();
+    let is_copy = |rendition: &VideoRendition| rendition.method == VideoMethod::Copy;
+    let copies = video.is_some_and(|video| video.renditions.iter().any(is_copy));
+    let middle = video.map_or(0, |video| video.segments.len() / 2);
+    let middle = u32::try_from(middle).unwrap();
+    let micros = |name: &str, work: &dyn Fn()| {
+        let time = || {
+            let start = Instant::now();
+            work();
+            start.elapsed().as_micros()
+        };
+        let best = (0..rounds).map(|_| time()).min().unwrap_or(0);
+        println!("{name:<28}{best:>9} us");
+    };
+    micros("plan", &|| drop(plan()));
+    micros("expected rates", &|| drop(plan::expected(&planned, index)));
+    micros("lowering", &|| drop(lower()));
+    micros("configure task", &|| drop(lowering.configure_task()));
+    if copies {
+        micros("copied delay, first", &|| {
+            drop(lower().copied_video_delay())
+        });
+        micros("copied delay, again", &|| {
+            drop(lowering.copied_video_delay())
+        });
+        micros("one copied segment", &|| {
+            drop(lowering.copied_video(middle))
+        });
+    }
+    if let Some(video) = video
+        && let Some(at) = video.renditions.iter().position(|r| !is_copy(r))
+    {
+        let alone = Joining::Alone { threads: 2 };
+        micros("one video task", &|| {
+            drop(lowering.video_task(one(middle), &[at], alone));
+        });
+    }
 }
 
 struct Bench {
