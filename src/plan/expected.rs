@@ -162,10 +162,13 @@ fn copied_video(video: &VideoPlan, index: &SourceIndex, target_seconds: u32) -> 
         Some(_) => PICTURE_BYTES,
         None => PICTURE_BYTES + DURATION_BYTES,
     };
-    let spans = video.segments.iter();
-    let spans = spans.map(|span| (span.frames, span.duration.unsigned_abs()));
+    let spans = video.segments.iter().map(|span| CopiedSpan {
+        samples: span.frames,
+        duration: span.duration.unsigned_abs(),
+        sample_bytes: picture_bytes,
+    });
     let track = index.tracks.get(video.source_track);
-    let segments = copied_segments(track, first, spans, picture_bytes);
+    let segments = copied_segments(track, first, spans);
     measured(&segments, video.timescale, target_seconds)
 }
 
@@ -176,32 +179,52 @@ fn copied_audio(
     target_seconds: u32,
 ) -> ExpectedRates {
     let frame = u64::from(rendition.frame_length);
-    let spans = rendition.segments.iter();
-    let spans = spans.map(|span| (span.frames, u64::from(span.frames) * frame));
+    let end = rendition.samples + u64::from(rendition.priming);
+    let spans = rendition.segments.iter().map(|span| {
+        let whole = u64::from(span.frames) * frame;
+        let left = end.saturating_sub(u64::from(span.first_frame) * frame);
+        // The track's last frame is cut short, and then each frame's duration is written.
+        let (duration, durations) = match left < whole {
+            true => (left.max(1), DURATION_BYTES),
+            false => (whole, 0),
+        };
+        CopiedSpan {
+            samples: span.frames,
+            duration,
+            sample_bytes: SOUND_BYTES + durations,
+        }
+    });
     let track = index.tracks.get(rendition.source_track);
-    let segments = copied_segments(track, first, spans, SOUND_BYTES);
+    let segments = copied_segments(track, first, spans);
     measured(&segments, audio_rate(rendition), target_seconds)
 }
 
-/// The segments that the samples from number `first` on will be, given how many each has and how
-/// long it lasts.
+/// One repackaged segment.
+struct CopiedSpan {
+    samples: u32,
+    /// In ticks of the rendition.
+    duration: u64,
+    /// What its fragment says of each sample.
+    sample_bytes: u64,
+}
+
+/// The segments that the samples from number `first` on will be.
 fn copied_segments(
     track: Option<&SourceTrack>,
     first: u32,
-    spans: impl Iterator<Item = (u32, u64)>,
-    sample_bytes: u64,
+    spans: impl Iterator<Item = CopiedSpan>,
 ) -> Vec<SegmentInfo> {
     let Some(track) = track else {
         return Vec::new();
     };
     let mut samples = track.samples.iter_from(first);
     let mut segments = Vec::new();
-    for (count, duration) in spans {
-        let sizes = samples.by_ref().take(count as usize);
+    for span in spans {
+        let sizes = samples.by_ref().take(span.samples as usize);
         let bytes: u64 = sizes.map(|sample| u64::from(sample.place.size)).sum();
         segments.push(SegmentInfo {
-            duration,
-            bytes: bytes + u64::from(count) * sample_bytes + FRAGMENT_BYTES,
+            duration: span.duration,
+            bytes: bytes + u64::from(span.samples) * span.sample_bytes + FRAGMENT_BYTES,
         });
     }
     segments

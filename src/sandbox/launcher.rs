@@ -21,8 +21,8 @@ use super::protocol::{Message, Reply, take, write_task};
 use super::{Options, PROGRAM, child};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
-    AudioTask, ConfigureTask, Configured, EncodedSample, IndexTask, SourceIndex, Task, TaskSummary,
-    VideoTask,
+    AudioTask, ConfigureTask, Configured, Damage, EncodedSample, IndexTask, SourceIndex, Task,
+    TaskSummary, VideoTask,
 };
 
 /// How much of a child's stderr is kept.
@@ -123,11 +123,35 @@ impl Launcher {
         self.encode(&whole, source, spool, stop, &mut tally, on_sample)
     }
 
-    /// Does a configure task.
+    /// Does a configure task. Without encoders and poster no child is started.
     ///
     /// # Errors
-    /// As [`Self::video`]. A poster that can't be made is no error.
+    /// As [`Self::video`]. A poster that can't be made is no error, and where nothing else was
+    /// asked for, nor is a child that fails.
     pub fn configure(
+        &self,
+        task: &ConfigureTask,
+        source: &File,
+        spool: Option<&File>,
+        stop: &AtomicBool,
+    ) -> Result<Configured> {
+        let encoders = task.video.len() + task.audio.len();
+        if encoders == 0 && task.poster.is_none() {
+            return Ok(Configured::default());
+        }
+        match self.ask_encoders(task, source, spool, stop) {
+            Err(error) if encoders == 0 && !stop.load(Ordering::Relaxed) => Ok(Configured {
+                damage: vec![Damage {
+                    time: task.poster.as_ref().map_or(0, |poster| poster.from),
+                    message: format!("no poster: {error}"),
+                }],
+                ..Configured::default()
+            }),
+            done => done,
+        }
+    }
+
+    fn ask_encoders(
         &self,
         task: &ConfigureTask,
         source: &File,

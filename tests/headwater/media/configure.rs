@@ -8,6 +8,7 @@ use headwater::media::{
     Preset, VideoEncode,
 };
 use headwater::plan::{self, Inspection, Lowering};
+use headwater::sandbox::{Launcher, Options};
 use headwater::time::FrameRate;
 
 use super::support::{
@@ -202,6 +203,33 @@ fn a_source_without_a_picture_has_no_poster_and_says_why() {
     );
     assert_eq!((made.video.len(), made.poster), (1, None));
     assert!(!made.damage.is_empty());
+}
+
+/// Repackaging needs no media child; where there is none, there is just no poster.
+#[test]
+fn without_a_child_only_encoders_are_missed() {
+    let Some(source) = open("h264_aac_720p2997.mp4") else {
+        return;
+    };
+    let launcher = Launcher::new(Options {
+        program: Some("/nowhere/headwater-media".into()),
+        ..Options::default()
+    });
+    let never = AtomicBool::new(false);
+    let ask = |task: &ConfigureTask| launcher.configure(task, &source.file, None, &never);
+    assert_eq!(ask(&nothing()).unwrap(), Configured::default());
+    let mut task = ConfigureTask {
+        poster: Some(poster(&source, (640, 360))),
+        ..nothing()
+    };
+    let configured = ask(&task).unwrap();
+    assert_eq!((configured.poster, configured.damage.len()), (None, 1));
+    task.audio.push(AudioSetting {
+        bitrate: 64_000,
+        sample_rate: 48_000,
+        channels: 2,
+    });
+    assert!(ask(&task).is_err());
 }
 
 /// What the plan asks for is what the plan's tasks will say.

@@ -8,6 +8,7 @@
 
 mod audio;
 mod configure;
+mod expected;
 mod index;
 mod security;
 mod support;
