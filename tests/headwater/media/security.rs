@@ -1,5 +1,6 @@
 //! What the child must never do, and what becomes of it when it misbehaves.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -179,6 +180,38 @@ fn raised_stop_flag_ends_the_child() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(std::fs::metadata(format!("/proc/{child}")).is_err());
+}
+
+/// The niceness that `proc_pid_stat(5)` tells.
+fn niceness(folder: &Path) -> Option<i32> {
+    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+    let fields = stat.rsplit(')').next()?;
+    fields.split_whitespace().nth(16)?.parse().ok()
+}
+
+/// Every thread of it, from where its parent stands.
+#[test]
+fn a_child_steps_back_as_far_as_it_is_told() {
+    let Some(source) = open("h264_aac_720p2997.mp4") else {
+        return;
+    };
+    let task = whole(&source, (30_000, 1001), 60, &[(320, 180)]);
+    let never = AtomicBool::new(false);
+    let wanted = niceness(Path::new("/proc/self")).unwrap() + 5;
+    let mut found = Vec::new();
+    let launcher = Launcher::new(Options {
+        nice: 5,
+        ..options()
+    });
+    let made = launcher.video(&task, &source.file, None, &never, &mut |_| {
+        let threads = format!("/proc/{}/task", child_of_this_thread());
+        for thread in std::fs::read_dir(threads).unwrap().flatten() {
+            found.extend(niceness(&thread.path()));
+        }
+        Ok(())
+    });
+    made.unwrap();
+    assert!(!found.is_empty() && found.iter().all(|nice| *nice == wanted.min(19)));
 }
 
 #[test]
