@@ -97,13 +97,13 @@ fn without_child(index: &Arc<SourceIndex>, rounds: usize) {
     micros("configure task", &|| drop(lowering.configure_task()));
     if copies {
         micros("copied delay, first", &|| {
-            drop(lower().copied_video_delay())
+            drop(lower().copied_video_delay());
         });
         micros("copied delay, again", &|| {
-            drop(lowering.copied_video_delay())
+            drop(lowering.copied_video_delay());
         });
         micros("one copied segment", &|| {
-            drop(lowering.copied_video(middle))
+            drop(lowering.copied_video(middle));
         });
     }
     if let Some(video) = video
