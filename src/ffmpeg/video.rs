@@ -30,8 +30,8 @@ const MAX_THREADS: u32 = 8;
 /// How full a segment made alone takes the decoder's buffer to be when it starts. Measured with
 /// noise and with cuts between plain and noisy pictures at a peak rate that always binds, each
 /// second to fifth segment alone: at 30 no decoder's buffer ran dry for it, at 40 a few pictures
-/// came late, at 50 and more many; a segment is 4 % smaller than at 50 in 6 s, 13 % in 2 s, and as
-/// large where the peak doesn't bind.
+/// came late, at 50 and more many. A segment of 6 s is then 4 % smaller than at 50, one of 2 s
+/// 13 %, as long as the peak binds.
 const ALONE_FULLNESS_PERCENT: u32 = 30;
 
 /// Does a video task.
