@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{fresh, looking, nothing};
 use crate::access::{Access, scope_name};
 use crate::catalog::{ApiKey, Catalog, CreatedKey, NewKey, Scope};
-use crate::clock::{Clock, rfc3339};
-use crate::ingest::on_one_line;
+use crate::clock::rfc3339;
+use crate::ingest::{Ingest, on_one_line};
 use crate::problem::{Problem, only};
 
 const NAME_CHARS_MAX: usize = 100;
@@ -152,9 +152,9 @@ pub(super) async fn create_key(
     request: HttpRequest,
     order: web::Json<KeyOrder>,
     catalog: web::Data<Catalog>,
-    clock: web::Data<Clock>,
+    ingest: web::Data<Ingest>,
 ) -> Result<HttpResponse, Problem> {
-    let new = parsed(order.into_inner(), clock.now_millis())?;
+    let new = parsed(order.into_inner(), ingest.now_millis())?;
     let created = catalog.create_key(&new).await?;
     Ok(shown(&request, &created))
 }

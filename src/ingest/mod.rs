@@ -133,6 +133,11 @@ impl Ingest {
         })))
     }
 
+    /// The time by the clock of all that is taken in, in milliseconds since 1970.
+    pub fn now_millis(&self) -> i64 {
+        self.0.clock.now_millis()
+    }
+
     /// The limits.
     pub fn options(&self) -> &Options {
         &self.0.options

@@ -105,7 +105,6 @@ impl Fixture {
         let parts = Parts {
             catalog: catalog.clone(),
             queue: queue.clone(),
-            clock: clock.clone(),
             ingest: ingest.clone(),
             access: Access::new(catalog.clone(), set.access),
             streams: streams.clone(),
@@ -188,7 +187,6 @@ impl Drop for Fixture {
 struct Parts {
     catalog: Catalog,
     queue: Queue,
-    clock: Clock,
     ingest: Ingest,
     access: Access,
     streams: Streams,
@@ -204,7 +202,6 @@ fn listen(parts: Parts) -> (SocketAddr, actix_web::dev::ServerHandle) {
         App::new()
             .app_data(web::Data::new(parts.catalog))
             .app_data(web::Data::new(parts.queue))
-            .app_data(web::Data::new(parts.clock))
             .app_data(web::Data::new(parts.ingest))
             .app_data(web::Data::new(parts.access))
             .app_data(web::Data::new(parts.streams))
