@@ -178,15 +178,10 @@ async fn from_body(
 ) -> Result<HttpResponse, Problem> {
     let order = ask(query.title.as_deref(), query.policy.as_deref(), ingest)?;
     let announced = announced(request.headers());
-    let most = ingest.options().max_upload_bytes;
-    check_announced(
-        announced,
-        if form {
-            most.saturating_add(FORM_BYTES_MAX)
-        } else {
-            most
-        },
-    )?;
+    // A form is longer than its file; by how much is seen as it comes.
+    let beside = if form { FORM_BYTES_MAX } else { 0 };
+    let least = announced.map(|bytes| bytes.saturating_sub(beside));
+    check_announced(least, ingest.options().max_upload_bytes)?;
     if announced == Some(0) {
         return Err(Refusal::Empty.into());
     }

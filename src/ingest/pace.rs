@@ -23,11 +23,11 @@ pub(super) enum Slow {
 }
 
 impl Slow {
-    /// The limit that was met, and its value.
+    /// The name of the limit that was met in the configuration, and its value.
     pub(super) fn limit(self) -> (&'static str, u64) {
         match self {
-            Self::Silent(timeout) => ("idle_timeout", timeout.as_secs()),
-            Self::Trickle(rate) => ("min_rate_bytes_per_second", rate),
+            Self::Silent(timeout) => ("upload_idle_seconds", timeout.as_secs()),
+            Self::Trickle(rate) => ("min_upload_bytes_per_second", rate),
         }
     }
 }

@@ -255,7 +255,10 @@ async fn a_client_that_stalls_is_cut_off() {
     let request = post().saying_length(1000);
     stream.write_all(&request.bytes()).await.expect("sent");
     let answer = read_answer(&mut stream).await;
-    assert_eq!(answer.assert_problem(408)["limit"]["name"], "idle_timeout");
+    assert_eq!(
+        answer.assert_problem(408)["limit"]["name"],
+        "upload_idle_seconds"
+    );
     fixture.assert_nothing_left().await;
 }
 
