@@ -1,6 +1,11 @@
 //! The description of the API, by OpenAPI 3.1: one document, made from the handlers and from the
 //! table of refusals below.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+
 use std::sync::LazyLock;
 
 use actix_web::http::header;
