@@ -99,7 +99,7 @@ impl Workshop {
         self.write_entries(asset, &announced.presentation)?;
         let planned = planned(&title, &announced);
         self.block_on(self.shared.catalog.planned(&asset.id, &planned))?;
-        Ok(tasks(&title, &announced.presentation)?)
+        tasks(&title, &announced.presentation)
     }
 
     /// Takes over everything from a complete asset of the same source and policy, if there is
