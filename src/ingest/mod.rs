@@ -6,6 +6,7 @@
 //! which also mounts what is here).
 
 pub mod create;
+mod flush;
 mod form;
 mod idempotency;
 mod intake;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::flush::Flush;
 use super::refusal::Refusal;
 use super::room::Reservation;
 use super::tus_headers::Sum;
@@ -188,6 +189,7 @@ struct Sheet {
     digest: blake3::Hasher,
     /// The sum of what must be verified.
     sum: Option<Sum>,
+    flush: Flush,
 }
 
 impl Writer {
@@ -267,7 +269,9 @@ impl Writer {
         self.write_held().await?;
         let sheet = self.sheet().await?;
         let (sheet, synced) = blocking(move || {
-            let synced = sheet.file.sync_data();
+            // Waits for one that is going on, too.
+            let flushed = sheet.file.sync_data();
+            let synced = sheet.flush.check().and(flushed);
             Ok((sheet, synced))
         })
         .await?;
@@ -361,6 +365,7 @@ impl Sheet {
             }
             let written = self.file.write_all(bytes);
             written.map_err(|e| Error::io("writing an upload", e))?;
+            self.flush.wrote(&self.file, bytes.len() as u64);
         }
         Ok(())
     }
@@ -397,6 +402,7 @@ fn open_part(place: &Place) -> Result<(Sheet, u64)> {
         file,
         digest: blake3::Hasher::new(),
         sum: None,
+        flush: Flush::default(),
     };
     if let Some(verified) = place.verified()? {
         let written = sheet.file.metadata().map_err(failed)?.len();
