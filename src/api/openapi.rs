@@ -125,10 +125,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json",
         body = Object)),
 )]
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
 async fn openapi_json(request: HttpRequest) -> HttpResponse {
     static BEHIND_KEYS: LazyLock<String> = LazyLock::new(|| json(&Api::openapi()));
     static OPEN: LazyLock<String> = LazyLock::new(|| {
