@@ -22,7 +22,7 @@ use crate::queue::{Claim, NewTask};
 fn nice(priority: Priority) -> i32 {
     match priority {
         Priority::Demand => 0,
-        Priority::First => 5,
+        Priority::First => 10,
         Priority::Fill => 15,
         Priority::Batch => 19,
     }
@@ -185,7 +185,7 @@ impl Workshop {
         match self.make_lacking(&title, job, claim) {
             // A short stretch may hold nothing but damage where a longer one around it can be
             // decoded: the background task that covers it decides.
-            Err(e) if claim.priority == Priority::First && e.kind() == ErrorKind::Invalid => {
+            Err(e) if claim.priority <= Priority::First && e.kind() == ErrorKind::Invalid => {
                 let run = around(&title, job);
                 if run == job.run() {
                     return Err(e);
@@ -354,9 +354,15 @@ fn tasks(title: &Title, presentation: &Presentation) -> Result<Vec<NewTask>> {
     }
     // Stable: what is quickly made stays in front of what is not.
     first.sort_by_key(|(is_start, _)| !is_start);
-    let first = first
-        .into_iter()
-        .map(|(_, job)| task(Work::Make(job), Priority::First));
+    let first = first.into_iter().map(|(is_start, job)| {
+        // Whoever uploaded it is about to press play.
+        let priority = if is_start {
+            Priority::Demand
+        } else {
+            Priority::First
+        };
+        task(Work::Make(job), priority)
+    });
     let mut tasks: Vec<NewTask> = first.chain(rest).collect();
     tasks.push(task(Work::Finish, Priority::Fill));
     Ok(tasks)
