@@ -18,7 +18,6 @@ fn renditions(playlist: &str) -> Vec<String> {
 #[test]
 fn an_upload_is_played_before_it_is_encoded_and_then_complete() {
     let data = tempfile::tempdir().unwrap();
-    // Nobody encodes in the background before we ask: what comes is made because we ask.
     let server = Server::start(data.path());
     let asset = server.upload(&fixture("talk.mp4"), &format!("title=Talk&{QUICK}"));
     assert_eq!(asset["title"], "Talk");
@@ -59,7 +58,7 @@ fn an_upload_is_played_before_it_is_encoded_and_then_complete() {
 }
 
 #[test]
-fn a_thousand_who_ask_for_a_segment_cause_one_encode() {
+fn all_who_ask_for_a_segment_at_once_get_the_same_one() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
     let asset = server.upload(&fixture("talk.mp4"), QUICK);
