@@ -197,10 +197,21 @@ async fn respond(
     store: &Store,
     wanted: &Deliverable,
 ) -> Result<Option<HttpResponse>> {
-    let Some((object, length)) = locate(store, wanted).await? else {
+    let Some((object, mut length)) = locate(store, wanted).await? else {
         return Ok(None);
     };
-    let etag = etag(store, &object, wanted).await?;
+    // What may be replaced is read once and whole, so that its validator is that of these bytes.
+    let whole = match wanted.key.cache_control() == crate::layout::ENTRY {
+        true => store.get(&object).await?,
+        false => None,
+    };
+    let etag = match &whole {
+        Some(bytes) => {
+            length = bytes.len() as u64;
+            Sidecar::of(&wanted.key, std::slice::from_ref(bytes)).etag
+        }
+        None => etag(store, &object, wanted).await?,
+    };
     let headers = request.headers();
     let text = |name| {
         headers
@@ -233,9 +244,15 @@ async fn respond(
             futures_util::stream::empty::<std::result::Result<Bytes, std::io::Error>>(),
         ))));
     }
-    Ok(Some(
-        response.body(store.get_range(&object, first, end).await?),
-    ))
+    let part = |bytes: Bytes| {
+        let at = |place: u64| usize::try_from(place).map_or(bytes.len(), |at| at.min(bytes.len()));
+        bytes.slice(at(first)..at(end))
+    };
+    let body = match whole {
+        Some(bytes) => part(bytes),
+        None => store.get_range(&object, first, end).await?,
+    };
+    Ok(Some(response.body(body)))
 }
 
 /// The object's key and length. An asset under `/v/` may lie in `v/` or at the top of the data

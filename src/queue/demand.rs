@@ -219,6 +219,11 @@ impl Demands {
         self.board().tell(wanted, news);
     }
 
+    /// Whether anybody still waits for a segment.
+    pub fn is_wanted(&self, wanted: &Wanted) -> bool {
+        self.board().waiting.contains_key(wanted)
+    }
+
     /// Whether a task is about to make it.
     fn is_being_made(&self, wanted: &Wanted) -> bool {
         self.board().is_being_made(wanted)
@@ -243,20 +248,22 @@ impl Queue {
         F: Future<Output = Result<bool>>,
     {
         let deadline = Instant::now() + patience;
+        let mut ordered = false;
         loop {
             let mut waiting = self.demands().wait(wanted);
             // It may have been stored before we stood in line.
             if is_stored().await? {
                 return Ok(true);
             }
-            if !self.demands().is_being_made(wanted) {
+            if !ordered && !self.demands().is_being_made(wanted) {
                 self.order(wanted).await?;
+                ordered = true;
             }
             let glance = deadline.min(Instant::now() + GLANCE);
             match tokio::time::timeout_at(glance, waiting.news.recv()).await {
                 Ok(Ok(News::Stored)) => return Ok(true),
                 Ok(Ok(News::Failed(kind, message))) => return Err(Error::new(kind, message)),
-                Ok(Ok(News::Dropped) | Err(_)) => {}
+                Ok(Ok(News::Dropped) | Err(_)) => ordered = false,
                 Err(_) if Instant::now() >= deadline => return Ok(false),
                 Err(_) => {}
             }
@@ -337,8 +344,8 @@ mod tests {
         let demands = Demands::default();
         let (first, second) = (demands.wait(&wanted(1)), demands.wait(&wanted(1)));
         drop(first);
-        assert!(!demands.board().waiting.is_empty());
+        assert!(demands.is_wanted(&wanted(1)));
         drop(second);
-        assert!(demands.board().waiting.is_empty());
+        assert!(!demands.is_wanted(&wanted(1)));
     }
 }

@@ -39,13 +39,17 @@ impl Health {
 pub(super) fn probes(config: &mut web::ServiceConfig) {
     config
         .route("/healthz", web::get().to(healthz))
-        .route("/readyz", web::get().to(readyz));
+        .route("/healthz", web::head().to(healthz))
+        .route("/readyz", web::get().to(readyz))
+        .route("/readyz", web::head().to(readyz));
 }
 
 /// The probes, and `/metrics`.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     probes(config);
-    config.route("/metrics", web::get().to(metrics));
+    config
+        .route("/metrics", web::get().to(metrics))
+        .route("/metrics", web::head().to(metrics));
 }
 
 fn plain(mut response: actix_web::HttpResponseBuilder, text: String) -> HttpResponse {

@@ -2,7 +2,7 @@
 //! and removes.
 //!
 //! Whatever is stored for a listed asset under its own revision is explained by it. A folder that
-//! no asset has but that has entry points was packaged by hand, and is somebody's.
+//! no asset has but that has a record was packaged by hand, and is somebody's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::layout::{HLS_NAME, MPD_NAME, is_revision};
+use crate::layout::{RECORD_NAME, is_revision};
 use crate::media::{Asset, AssetState};
 use crate::store::{Listed, Store};
 
@@ -101,7 +101,7 @@ fn find(known: &Known, objects: &[Listed], data: &Path) -> Result<Leftovers> {
         .iter()
         .filter_map(|object| object.key.strip_prefix("v/"))
         .filter_map(|key| key.split_once('/'))
-        .filter(|(_, name)| matches!(*name, HLS_NAME | MPD_NAME))
+        .filter(|(_, name)| *name == RECORD_NAME)
         .map(|(asset, _)| asset)
         .filter(|asset| !known.assets.contains_key(*asset))
         .collect();
@@ -190,7 +190,7 @@ mod tests {
             format!("v/cats/.meta/{NEW}/v720/1.m4s.json"),
             format!("v/cats/{OLD}/v720/1.m4s"),
             format!("v/gone/{NEW}/v720/1.m4s"),
-            "v/mine/index.m3u8".to_owned(),
+            "v/mine/presentation.json".to_owned(),
             format!("v/mine/{OLD}/v720/1.m4s"),
             format!("r/{NEW}/plan.json"),
             format!("r/{OLD}/plan.json"),

@@ -39,6 +39,9 @@ use workshop::ForApi;
 /// How long transfers may go on after the server was told to stop, in seconds.
 const DRAIN_SECONDS: u64 = 25;
 
+/// How long a server that is told to stop still takes connections.
+const NOTICE: Duration = Duration::from_secs(1);
+
 /// The sockets a server listens on.
 #[derive(Debug)]
 pub struct Listeners {
@@ -130,6 +133,7 @@ impl Server {
             runtime.handle().clone(),
         );
         runtime.block_on(resume::resume(&catalog, &queue, &ingest))?;
+        workshop.hide_failed()?;
         let (access, first_key) = runtime.block_on(options::access(config, &catalog, open))?;
         let workers = workshop.start()?;
         runtime.spawn(background::sweep(ingest.clone()));
@@ -149,7 +153,7 @@ impl Server {
                 ingest,
                 webhooks,
                 origin,
-                workshop: ForApi(workshop),
+                workshop: ForApi::new(workshop),
                 pages,
                 health,
             },
@@ -270,6 +274,8 @@ async fn stop_on_signal(
         }
         stopping = true;
         health.drain();
+        // Those who ask whether it is ready get to hear it before the listener closes.
+        tokio::time::sleep(NOTICE).await;
         streams.end();
         for handle in &handles {
             drop(handle.stop(true));

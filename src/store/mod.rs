@@ -2,7 +2,7 @@
 //!
 //! Every object is written with its media type and cache rule, and with an ETag of ours, the
 //! digest of its bytes. Where the backend keeps attributes they travel with the object; the local
-//! directory has none, so each object there has a sidecar, `.meta/{key}.json`, written first.
+//! directory has none, so each object there has a sidecar, `.meta/{key}.json`, written after it.
 //! A name appears only with its whole content behind it.
 
 mod blocking;
@@ -197,29 +197,38 @@ impl Store {
         put.map_err(|e| not_written(e, key))
     }
 
+    /// The object, then the headers that belong to it: who loses a race to create it must not
+    /// leave its own. An object without them is served all the same.
     async fn put(&self, key: &Key, parts: Vec<Bytes>, mode: PutMode) -> object_store::Result<()> {
         let headers = Sidecar::of(key, &parts);
         let place = self.place(key);
         let mut options = PutOptions::from(mode);
         if self.directory.is_none() {
             options.attributes = attributes(&headers);
-        } else if let Some(sidecar) = &place.sidecar {
-            let meta = PutPayload::from(headers.to_json());
-            self.backend.put(&self.path(sidecar), meta).await?;
         }
         let payload: PutPayload = parts.into_iter().collect();
         self.backend
             .put_opts(&self.path(&place.path), payload, options)
             .await?;
+        if self.directory.is_some()
+            && let Some(sidecar) = &place.sidecar
+        {
+            let meta = PutPayload::from(headers.to_json());
+            self.backend.put(&self.path(sidecar), meta).await?;
+        }
         Ok(())
     }
 
     /// Whether `from`, a part of the same server's store, has `key`; then this part has it too
-    /// afterwards. No bytes are read: a directory links the file, a bucket copies on its side.
+    /// afterwards. What is here already stays as it is. No bytes are read: a directory links the
+    /// file, a bucket copies on its side.
     ///
     /// # Errors
     /// As [`Self::create`].
     pub async fn take_over(&self, from: &Self, key: &Key) -> Result<bool> {
+        if self.length(key).await?.is_some() {
+            return Ok(true);
+        }
         let (there, here) = (from.place(key), self.place(key));
         if self.directory.is_some()
             && let (Some(from), Some(to)) = (&there.sidecar, &here.sidecar)

@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 use super::Workshop;
 use crate::catalog::{Caption, NewCaption};
 use crate::error::{Error, ErrorKind, Result};
+use crate::layout::Key;
 use crate::media::{Asset, AssetId, AssetState, Presentation, TextKind};
 use crate::package;
 use crate::package::captions::{self, Captions, Labels};
@@ -59,7 +60,7 @@ impl Workshop {
         if let Some(old) = replaced.filter(|old| old.digest != digest) {
             self.drop_text(&old)?;
         }
-        self.rewrite_entries(&asset.id)?;
+        self.write_entries(&asset.id, &revision)?;
         let added = self.block_on(shared.catalog.captions(&asset.id))?;
         let added = added
             .into_iter()
@@ -80,7 +81,8 @@ impl Workshop {
             return Ok(false);
         };
         self.drop_text(&caption)?;
-        self.rewrite_entries(asset)?;
+        let (asset, revision) = self.playable(asset)?;
+        self.write_entries(&asset.id, &revision)?;
         Ok(true)
     }
 
@@ -100,27 +102,51 @@ impl Workshop {
         }
     }
 
-    /// Renders the entry points anew from what was last published.
-    fn rewrite_entries(&self, id: &AssetId) -> Result<()> {
-        let (asset, revision) = self.playable(id)?;
-        let presentation = package::published(&self.shared.store.asset(id), &revision)?;
-        self.write_entries(&asset, &presentation)
+    /// Renders and writes the entry points from what was last published of `revision`, with the
+    /// captions that the asset has now.
+    ///
+    /// # Errors
+    /// `Conflict` when the asset is being removed, was removed or has failed.
+    pub(super) fn write_entries(&self, id: &AssetId, revision: &str) -> Result<()> {
+        let shared = &self.shared;
+        let removing = shared
+            .entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let asset = self.block_on(shared.catalog.asset(id))?;
+        let alive = asset.is_some_and(|asset| asset.state != AssetState::Failed);
+        if !alive || removing.contains(id) {
+            let message = format!("the asset {id} was removed or has failed");
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        let store = shared.store.asset(id);
+        let mut presentation = package::published(&store, revision)?;
+        for caption in self.block_on(shared.catalog.captions(id))? {
+            // One that is just being removed has no text any more.
+            if let Some(upload) = self.read_text(&caption)? {
+                let made = objects(&presentation, &upload)?;
+                captions::put(&mut presentation.text, made.track);
+            }
+        }
+        package::write_entries(&store, &presentation)
     }
 
-    /// Renders and writes the entry points, with the captions that the asset has now.
-    pub(super) fn write_entries(&self, asset: &Asset, presentation: &Presentation) -> Result<()> {
+    /// Takes the entry points of a failed asset away, unless it was reopened meanwhile.
+    pub(super) fn remove_entries(&self, id: &AssetId) -> Result<()> {
         let shared = &self.shared;
         let _writing = shared
             .entries
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut presentation = presentation.clone();
-        for caption in self.block_on(shared.catalog.captions(&asset.id))? {
-            let made = self.read_text(&caption)?;
-            let made = objects(&presentation, &made)?;
-            captions::put(&mut presentation.text, made.track);
+        let asset = self.block_on(shared.catalog.asset(id))?;
+        if asset.is_none_or(|asset| asset.state != AssetState::Failed) {
+            return Ok(());
         }
-        package::write_entries(&shared.store.asset(&asset.id), &presentation)
+        let store = shared.store.asset(id);
+        for key in [Key::EntryHls, Key::EntryDash] {
+            store.remove(&key)?;
+        }
+        Ok(())
     }
 
     fn text_file(&self, asset: &AssetId, digest: &str) -> PathBuf {
@@ -136,15 +162,19 @@ impl Workshop {
             .map_err(|e| Error::io("keeping the captions", e))
     }
 
-    fn read_text(&self, caption: &Caption) -> Result<CaptionUpload> {
+    fn read_text(&self, caption: &Caption) -> Result<Option<CaptionUpload>> {
         let file = self.text_file(&caption.asset, &caption.digest);
-        let body = std::fs::read(file).map_err(|e| Error::io("reading kept captions", e))?;
-        Ok(CaptionUpload {
+        let body = match std::fs::read(file) {
+            Ok(body) => body,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io("reading kept captions", e)),
+        };
+        Ok(Some(CaptionUpload {
             language: caption.language.as_str().to_owned(),
             name: caption.name.clone(),
             kind: caption.kind,
             body,
-        })
+        }))
     }
 
     fn drop_text(&self, caption: &Caption) -> Result<()> {

@@ -14,10 +14,10 @@ mod removal;
 mod tasks;
 mod titles;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub use captions::CaptionUpload;
 
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
-use crate::media::{Asset, Priority};
+use crate::media::{Asset, AssetId, Priority, Work};
 use crate::queue::{Claim, Fate, Queue};
 use crate::sandbox;
 use crate::store::BlockingStore;
@@ -37,6 +37,9 @@ use titles::Titles;
 /// How long a thread without work sleeps at most before it looks again: leases that ran out and
 /// retries that are due announce themselves to nobody.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// Sources that are pulled at a time beside other work.
+const ASIDE_MAX: usize = 32;
 
 /// Fetches the source of an asset from its URL: the bytes into its file, the digest into the
 /// catalog. Ends soon after the flag is raised.
@@ -77,8 +80,8 @@ struct Shared {
     titles: Titles,
     runtime: Handle,
     /// Held while entry points are rendered and written, so that the last writer has seen all
-    /// captions and the newest rates.
-    entries: Mutex<()>,
+    /// captions and the newest rates. Inside: the assets being removed, which get none any more.
+    entries: Mutex<HashSet<AssetId>>,
 }
 
 impl std::fmt::Debug for Workshop {
@@ -109,7 +112,7 @@ impl Workshop {
                 pull,
                 titles,
                 runtime,
-                entries: Mutex::new(()),
+                entries: Mutex::default(),
             }),
         }
     }
@@ -120,6 +123,7 @@ impl Workshop {
     /// When the system gives no threads.
     pub fn start(&self) -> Result<Workers> {
         let stop = Arc::new(AtomicBool::new(false));
+        let aside = Aside::default();
         let options = &self.shared.options;
         let kinds = [
             ("demand", options.demand_threads, Priority::Demand),
@@ -136,6 +140,7 @@ impl Workshop {
                 name: format!("{}/{name}", std::process::id()),
                 least,
                 stop: Arc::clone(&stop),
+                aside: Arc::clone(&aside),
             };
             let started = std::thread::Builder::new()
                 .name(name)
@@ -146,6 +151,7 @@ impl Workshop {
         Ok(Workers {
             stop,
             threads,
+            aside,
             queue: self.shared.queue.clone(),
         })
     }
@@ -156,6 +162,7 @@ impl Workshop {
 pub struct Workers {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    aside: Aside,
     queue: Queue,
 }
 
@@ -164,19 +171,28 @@ impl Workers {
     pub fn end(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.queue.stop_all();
+        // A thread that panicked has ended too.
         for thread in self.threads {
-            // A thread that panicked has ended too.
+            let _ = thread.join();
+        }
+        let aside = std::mem::take(&mut *self.aside.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in aside {
             let _ = thread.join();
         }
     }
 }
 
+/// Threads beside the others, started as they are needed and waited for at the end.
+type Aside = Arc<Mutex<Vec<JoinHandle<()>>>>;
+
 /// One worker thread.
+#[derive(Clone)]
 struct Thread {
     workshop: Workshop,
     name: String,
     least: Priority,
     stop: Arc<AtomicBool>,
+    aside: Aside,
 }
 
 impl Thread {
@@ -185,6 +201,7 @@ impl Thread {
             let shared = &self.workshop.shared;
             let claim = shared.queue.next(&self.name, self.least, IDLE);
             match shared.runtime.block_on(claim) {
+                Ok(Some(claim)) if claim.work == Work::Pull => self.work_aside(claim),
                 Ok(Some(claim)) => self.work(&Arc::new(claim)),
                 Ok(None) => self.workshop.bury_the_dead(),
                 Err(e) => {
@@ -193,6 +210,26 @@ impl Thread {
                 }
             }
         }
+    }
+
+    /// Does a task that only waits for somebody else's server on a thread of its own: it may take
+    /// hours and needs no processor.
+    fn work_aside(&self, claim: Claim) {
+        let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        aside.retain(|thread| !thread.is_finished());
+        let claim = Arc::new(claim);
+        if aside.len() < ASIDE_MAX {
+            let (thread, task) = (self.clone(), Arc::clone(&claim));
+            let started = std::thread::Builder::new()
+                .name("aside".to_owned())
+                .spawn(move || thread.work(&task));
+            if let Ok(started) = started {
+                aside.push(started);
+                return;
+            }
+        }
+        drop(aside);
+        self.work(&claim);
     }
 
     fn work(&self, claim: &Arc<Claim>) {
@@ -219,6 +256,7 @@ impl Thread {
                     self.workshop.give_up(&claim.asset, &claim.work, error);
                 }
             }
+            Ok(Fate::Lost) => self.workshop.clear_if_removed(&claim.asset),
             Ok(_) => {}
             Err(e) => tracing_line(&format!("reporting a task failed: {e}")),
         }

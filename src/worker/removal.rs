@@ -1,9 +1,12 @@
 //! Removing an asset with everything that was made of it.
 
-use super::Workshop;
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+use super::{Workshop, tracing_line};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
-use crate::media::AssetId;
+use crate::media::{Asset, AssetId};
 use crate::store::asset_folder;
 
 impl Workshop {
@@ -13,10 +16,23 @@ impl Workshop {
     /// # Errors
     /// When store or catalog are away; the asset is still listed then and can be removed again.
     pub async fn remove(&self, asset: &AssetId) -> Result<bool> {
-        let shared = &self.shared;
-        let Some(known) = shared.catalog.asset(asset).await? else {
+        let Some(known) = self.shared.catalog.asset(asset).await? else {
             return Ok(false);
         };
+        // From here on nobody writes entry points for it.
+        self.removing(|assets| assets.insert(asset.clone()));
+        let removed = self.remove_all(&known).await;
+        self.removing(|assets| assets.remove(asset));
+        removed
+    }
+
+    fn removing(&self, change: impl FnOnce(&mut HashSet<AssetId>) -> bool) {
+        let entries = self.shared.entries.lock();
+        change(&mut entries.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    async fn remove_all(&self, known: &Asset) -> Result<bool> {
+        let (shared, asset) = (&self.shared, &known.id);
         shared.queue.cancel(asset).await?;
         shared.titles.forget(asset);
         let store = shared.store.store();
@@ -28,6 +44,23 @@ impl Workshop {
         }
         self.remove_source(asset).await?;
         shared.catalog.remove_asset(asset).await
+    }
+
+    /// What a task stored that went on while its asset was being removed is removed too.
+    pub(super) fn clear_if_removed(&self, asset: &AssetId) {
+        let cleared = self.block_on(async {
+            if self.shared.catalog.asset(asset).await?.is_some() {
+                return Ok(());
+            }
+            let folder = asset_folder(asset);
+            self.shared.store.store().remove_folder(&folder).await?;
+            self.remove_source(asset).await
+        });
+        if let Err(e) = cleared {
+            tracing_line(&format!(
+                "{asset}: clearing up after its removal failed: {e}"
+            ));
+        }
     }
 
     async fn remove_source(&self, asset: &AssetId) -> Result<()> {

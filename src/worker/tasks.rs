@@ -96,7 +96,7 @@ impl Workshop {
         }
         let title = self.shared.titles.open(asset)?;
         let announced = title.maker.announce(&claim.stop)?;
-        self.write_entries(asset, &announced.presentation)?;
+        self.write_entries(&asset.id, &announced.presentation.revision)?;
         let planned = planned(&title, &announced);
         self.block_on(self.shared.catalog.planned(&asset.id, &planned))?;
         tasks(&title, &announced.presentation)
@@ -127,6 +127,11 @@ impl Workshop {
             .collect();
         keys.push(Key::EntryPoster);
         let (from_store, to_store) = (from.store(), to.store());
+        let segments = keys.iter().filter(|key| matches!(key, Key::Segment { .. }));
+        if segments.count() as u64 != twin.segments_total {
+            // The other is being removed under our hands: make it ourselves.
+            return Ok(false);
+        }
         let taken = stream::iter(&keys)
             .map(|key| async move { to_store.take_over(from_store, key).await })
             .buffer_unordered(TAKEN_AT_ONCE)
@@ -135,12 +140,13 @@ impl Workshop {
                 |count, taken| async move { Ok(count + usize::from(taken)) },
             );
         let expected = keys.len() - usize::from(!twin.has_poster);
-        if self.block_on(taken)? < expected {
-            // The other is being removed under our hands: make it ourselves.
+        let whole = self.block_on(taken)? >= expected;
+        let still = self.block_on(self.shared.catalog.asset(&twin.id))?;
+        if !whole || still.is_none_or(|still| still.state != AssetState::Complete) {
             return Ok(false);
         }
         let presentation = package::published(&to, &revision)?;
-        self.write_entries(asset, &presentation)?;
+        self.write_entries(&asset.id, &revision)?;
         let planned = Planned {
             revision,
             duration_s: presentation.duration.seconds(),
@@ -169,6 +175,15 @@ impl Workshop {
         number: u32,
         claim: &Claim,
     ) -> Result<Vec<NewTask>> {
+        let wanted = Wanted {
+            asset: asset.id.clone(),
+            track: track.to_owned(),
+            number,
+        };
+        if !self.shared.queue.demands().is_wanted(&wanted) {
+            // Whoever asked has gone.
+            return Ok(Vec::new());
+        }
         let title = self.shared.titles.open(asset)?;
         let Some(job) = title.maker.single(track, number) else {
             return Ok(Vec::new());
@@ -262,7 +277,7 @@ impl Workshop {
             return Ok(again);
         }
         let (presentation, _report) = title.maker.publish()?;
-        self.write_entries(asset, &presentation)?;
+        self.write_entries(&asset.id, &presentation.revision)?;
         let renditions = package::summaries(&presentation);
         let total = title.maker.planned_segments();
         let catalog = &self.shared.catalog;
@@ -301,18 +316,26 @@ impl Workshop {
         }
     }
 
+    /// Its tasks are stopped first: once it has failed it may be tried again, by new ones.
     fn fail(&self, asset: &AssetId, error: &Error) -> Result<()> {
         let shared = &self.shared;
         let failure = Failure::from(error);
         self.block_on(async {
-            shared.catalog.failed(asset, &failure).await?;
-            shared.queue.cancel(asset).await
+            shared.queue.stop(asset).await?;
+            shared.catalog.failed(asset, &failure).await
         })?;
-        let store = shared.store.asset(asset);
-        for key in [Key::EntryHls, Key::EntryDash] {
-            store.remove(&key)?;
-        }
         shared.titles.forget(asset);
+        self.remove_entries(asset)
+    }
+
+    /// Takes away what failed assets still have visible: their server stopped in the middle.
+    ///
+    /// # Errors
+    /// When catalog or store are away.
+    pub fn hide_failed(&self) -> Result<()> {
+        for asset in self.block_on(self.shared.catalog.assets_in(AssetState::Failed))? {
+            self.remove_entries(&asset.id)?;
+        }
         Ok(())
     }
 }

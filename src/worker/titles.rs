@@ -92,7 +92,11 @@ impl Titles {
     fn read(&self, asset: &Asset) -> Result<Title> {
         let store = self.store.asset(&asset.id);
         let prepared = match &asset.revision {
-            Some(revision) => self.reopen(asset, &store, revision)?,
+            Some(revision) => match self.reopen(asset, &store, revision) {
+                // A lost plan is made anew: equal source and policy give an equal plan.
+                Err(e) if e.kind() == ErrorKind::DataLoss => self.prepare(asset)?,
+                opened => opened?,
+            },
             None => self.prepare(asset)?,
         };
         let maker = Maker::new(Arc::new(prepared), store, self.options.sandbox.clone())?;
