@@ -119,9 +119,17 @@ export class Player extends EventTarget {
     return this.hls?.autoLevelEnabled === false ? this.hls.manualLevel : -1;
   }
 
+  // Switches at the next segment, so that playing goes on while that is fetched. Once everything up to
+  // the end is buffered hls.js fetches nothing for that, and has to be told to begin anew here.
   choose(index) {
-    if (this.hls) this.hls.nextLevel = index;
+    if (this.hls && index >= 0 && this.isBufferedToEnd()) this.hls.currentLevel = index;
+    else if (this.hls) this.hls.nextLevel = index;
     this.changed();
+  }
+
+  isBufferedToEnd() {
+    const { buffered, duration } = this.video;
+    return buffered.length > 0 && buffered.end(buffered.length - 1) > duration - 0.5;
   }
 
   changed() {
