@@ -17,6 +17,9 @@ use crate::time::FrameRate;
 /// Players start with the variant listed first: about this many bits a second (rule H30).
 const FIRST_VARIANT_BPS: u64 = 2_000_000;
 
+/// The most that players start with because it is there at once, in bits a second.
+const START_AT_ONCE_BPS: u64 = 8_000_000;
+
 /// The one group of all text renditions.
 const TEXT_GROUP: &str = "text";
 
@@ -68,8 +71,7 @@ pub fn first_variant(presentation: &Presentation) -> Result<Option<&VideoTrack>>
     };
     let mut first: Option<(u64, &VideoTrack)> = None;
     for track in &presentation.video {
-        let average = writer.video_variant(track)?.rates.average;
-        let distance = average.abs_diff(FIRST_VARIANT_BPS);
+        let distance = writer.video_variant(track)?.distance();
         // Of equals the larger picture, which is listed before.
         if first.is_none_or(|(least, _)| distance < least) {
             first = Some((distance, track));
@@ -78,11 +80,11 @@ pub fn first_variant(presentation: &Presentation) -> Result<Option<&VideoTrack>>
     Ok(first.map(|(_, track)| track))
 }
 
-/// The first is the one nearest to [`FIRST_VARIANT_BPS`], the others follow from the best down.
+/// The first is the one that players had best start with ([`Variant::distance`]), the others follow
+/// from the best down.
 fn order(variants: &mut [Variant]) {
     variants.sort_by_key(|variant| Reverse((variant.rates.peak, variant.rates.average)));
-    let distance = |variant: &Variant| variant.rates.to_start_with().abs_diff(FIRST_VARIANT_BPS);
-    let first = (0..variants.len()).min_by_key(|&i| variants.get(i).map(distance));
+    let first = (0..variants.len()).min_by_key(|&i| variants.get(i).map(Variant::distance));
     if let Some(until_first) = first.and_then(|first| variants.get_mut(..=first)) {
         until_first.rotate_right(1);
     }
@@ -195,9 +197,23 @@ fn language(track: &AudioTrack) -> &str {
 /// One `EXT-X-STREAM-INF` and its URI.
 struct Variant {
     rates: Rates,
+    /// Its pictures are the source's own, in a presentation that isn't made yet: they are there
+    /// at once, where those of other rungs are encoded first.
+    is_there: bool,
     attributes: AttributeList,
     audio_group: Option<String>,
     uri: String,
+}
+
+impl Variant {
+    /// How far it is from what players had best start with: what is there at once, unless only the
+    /// fastest networks carry it, else what is nearest to [`FIRST_VARIANT_BPS`].
+    fn distance(&self) -> u64 {
+        if self.is_there && self.rates.average <= START_AT_ONCE_BPS {
+            return 0;
+        }
+        self.rates.to_start_with().abs_diff(FIRST_VARIANT_BPS)
+    }
 }
 
 struct Writer<'a> {
@@ -271,6 +287,7 @@ impl Writer<'_> {
         };
         Ok(Variant {
             rates,
+            is_there: track.copied && track.common.expected.is_some(),
             attributes: self.with_text(attributes),
             audio_group: group.map(|group| group.id.to_owned()),
             uri: self.uri(&track.common),
@@ -301,6 +318,7 @@ impl Writer<'_> {
         };
         Variant {
             rates,
+            is_there: false,
             attributes: self.with_text(attributes),
             audio_group: choice.then(|| group.id.to_owned()),
             uri: default.map_or_else(String::new, |track| self.uri(&track.common)),
@@ -414,7 +432,7 @@ fn video_range(colour: Colour) -> &'static str {
 mod tests {
     use super::super::{MultivariantPlaylist, Playlist, read};
     use super::*;
-    use crate::media::example;
+    use crate::media::{ExpectedRates, example};
 
     fn written(presentation: &Presentation) -> MultivariantPlaylist {
         let text = multivariant(presentation, "r/").expect("writes");
@@ -559,5 +577,30 @@ mod tests {
             [range(1), range(2), range(16), range(18)],
             ["SDR", "SDR", "PQ", "HLG"]
         );
+    }
+
+    #[test]
+    fn before_anything_is_made_players_start_with_what_is_there_at_once() {
+        let mut presentation = example::presentation();
+        let first = |presentation: &Presentation| {
+            let track = first_variant(presentation).expect("sound").expect("video");
+            let text = multivariant(presentation, "").expect("sound");
+            let uri = text
+                .lines()
+                .find(|line| line.starts_with('v'))
+                .expect("a variant");
+            assert!(uri.starts_with(&track.common.id), "{text}");
+            track.common.id.clone()
+        };
+        assert_eq!(first(&presentation), "v720");
+        presentation.video[0].copied = true;
+        assert_eq!(first(&presentation), "v720", "all is there");
+        for track in &mut presentation.video {
+            track.common.expected = Some(ExpectedRates {
+                peak_bps: 6_000_000,
+                average_bps: 5_000_000,
+            });
+        }
+        assert_eq!(first(&presentation), "v1080");
     }
 }
