@@ -48,7 +48,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(15),
-            crash_limit: 5,
+            // Children do what may crash; a program that stops so often stops for other reasons.
+            crash_limit: 50,
         }
     }
 }

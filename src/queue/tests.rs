@@ -57,7 +57,11 @@ impl Bench {
 
 /// The queue as another process sees it.
 fn another(catalog: &Catalog, clock: &Clock) -> Queue {
-    Queue::new(catalog.clone(), clock.clone(), Options::default())
+    let options = Options {
+        crash_limit: 5,
+        ..Options::default()
+    };
+    Queue::new(catalog.clone(), clock.clone(), options)
 }
 
 fn task(number: u32) -> NewTask {
