@@ -6,6 +6,7 @@
 
 mod path;
 mod range;
+pub mod request;
 
 use std::path::Path;
 use std::time::Duration;
