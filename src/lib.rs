@@ -25,6 +25,8 @@ pub mod dash;
 pub mod hls;
 pub mod plan;
 pub mod segmenter;
+#[cfg(feature = "origin")]
+pub mod signing;
 pub mod text;
 
 // floor 4

@@ -4,6 +4,7 @@
 //! A segment of a planned title that isn't stored yet is demanded from the queue, and its request
 //! waits for it.
 
+pub mod gate;
 mod path;
 mod range;
 pub mod request;
