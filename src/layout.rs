@@ -89,6 +89,15 @@ pub const TEXT_FOLDER: &str = "text";
 /// File name of a text track in one piece.
 pub const WHOLE_TEXT_NAME: &str = "whole.vtt";
 
+/// The tags by which a CDN drops an object of `asset` before its time is up: `asset:{id}` for all
+/// that an asset has, `build:{revision}` for one way in which it was made. No tag where neither is
+/// known.
+pub fn cache_tags(asset: Option<&str>, key: &Key) -> Vec<String> {
+    let asset = asset.map(|id| format!("asset:{id}"));
+    let build = key.revision().map(|revision| format!("build:{revision}"));
+    asset.into_iter().chain(build).collect()
+}
+
 /// The folder of a text track within its revision.
 pub fn text_folder(language: &LanguageTag, digest: &str) -> String {
     format!("{TEXT_FOLDER}/{language}/{digest}")
@@ -184,6 +193,22 @@ impl Key {
             Self::EntryHls | Self::EntryDash | Self::EntryPoster => ENTRY,
             Self::Record | Self::Private { .. } => PRIVATE,
             _ => IMMUTABLE,
+        }
+    }
+
+    /// The revision it belongs to; `None` for what is the same name in every revision.
+    pub fn revision(&self) -> Option<&str> {
+        match self {
+            Self::EntryHls | Self::EntryDash | Self::EntryPoster | Self::Record => None,
+            Self::Multivariant { revision }
+            | Self::Mpd { revision }
+            | Self::MediaPlaylist { revision, .. }
+            | Self::Init { revision, .. }
+            | Self::Segment { revision, .. }
+            | Self::TextPlaylist { revision, .. }
+            | Self::TextSegment { revision, .. }
+            | Self::WholeText { revision, .. }
+            | Self::Private { revision, .. } => Some(revision),
         }
     }
 
@@ -423,6 +448,16 @@ mod tests {
                 prop_assert_eq!(key.to_string(), text);
             }
         }
+    }
+
+    #[test]
+    fn an_object_is_tagged_with_its_asset_and_its_build() {
+        let segment = Key::parse(&format!("{REVISION}/v720/1.m4s")).expect("a key");
+        let build = format!("build:{REVISION}");
+        assert_eq!(cache_tags(Some("cats"), &segment), ["asset:cats", &build]);
+        assert_eq!(cache_tags(Some("cats"), &Key::EntryHls), ["asset:cats"]);
+        assert_eq!(cache_tags(None, &segment), [build]);
+        assert!(cache_tags(None, &Key::Record).is_empty());
     }
 
     #[test]

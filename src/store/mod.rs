@@ -24,7 +24,7 @@ pub use blocking::BlockingStore;
 pub use sidecar::Sidecar;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{Key, RECORD_NAME};
+use crate::layout::{self, Key, RECORD_NAME};
 use crate::media::AssetId;
 
 /// What came of a conditional create.
@@ -204,7 +204,8 @@ impl Store {
         let place = self.place(key);
         let mut options = PutOptions::from(mode);
         if self.directory.is_none() {
-            options.attributes = attributes(&headers);
+            let tags = layout::cache_tags(self.asset.as_ref().map(AssetId::as_str), key);
+            options.attributes = attributes(&headers, &tags);
         }
         let payload: PutPayload = parts.into_iter().collect();
         self.backend
@@ -413,12 +414,18 @@ impl Store {
     }
 }
 
-fn attributes(sidecar: &Sidecar) -> Attributes {
+/// What a bucket keeps with an object and answers with it. The tags are in `x-amz-meta-cache-tag`,
+/// where CloudFront looks for them; a copy keeps those of what it was made from.
+fn attributes(sidecar: &Sidecar, tags: &[String]) -> Attributes {
     let value = |text: &str| AttributeValue::from(text.to_owned());
     let mut attributes = Attributes::new();
     attributes.insert(Attribute::ContentType, value(&sidecar.content_type));
     attributes.insert(Attribute::CacheControl, value(&sidecar.cache_control));
     attributes.insert(Attribute::Metadata("etag".into()), value(&sidecar.etag));
+    if !tags.is_empty() {
+        let tags = value(&tags.join(","));
+        attributes.insert(Attribute::Metadata("cache-tag".into()), tags);
+    }
     attributes
 }
 
