@@ -28,6 +28,8 @@ pub mod segmenter;
 #[cfg(feature = "origin")]
 pub mod signing;
 pub mod text;
+#[cfg(feature = "origin")]
+pub mod tls;
 
 // floor 4
 #[cfg(feature = "origin")]

@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("segmenter", 3),
     ("signing", 3),
     ("text", 3),
+    ("tls", 3),
     ("catalog", 4),
     ("ffmpeg", 4),
     ("store", 4),
@@ -73,6 +74,9 @@ const DOORS: &[(&str, &[&str])] = &[
     // TLS names it as the provider of its ciphers.
     ("aws_lc_rs", &["src/signing/", "src/tls/"]),
     ("rsa", &["src/signing/"]),
+    ("rustls", &["src/tls/", "src/wire/"]),
+    ("tokio_rustls", &["src/tls/", "src/wire/"]),
+    ("rcgen", &["src/tls/"]),
 ];
 
 /// The only file with `unsafe` in it.

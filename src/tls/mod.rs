@@ -1,0 +1,212 @@
+//! TLS for what serves: certificate, key and the CAs of clients from files, as a rustls
+//! configuration that follows those files while the server runs.
+//!
+//! TLS 1.2 and 1.3 and nothing older; HTTP/2 and HTTP/1.1 are offered (ALPN, RFC 7301). Accepting
+//! connections is not done here.
+
+mod certificate;
+mod clients;
+mod der;
+mod identity;
+mod material;
+mod pem;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::crypto::CryptoProvider;
+use rustls::{ServerConfig, ServerConnection};
+use serde::Deserialize;
+
+use self::material::Material;
+use self::watch::{Stamps, Watch};
+use crate::clock::{Clock, rfc3339};
+use crate::error::{Error, Result};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Where certificate and key come from, and what is asked of clients. All files are PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The certificate with its full chain: the server's own first, then its issuers.
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key, not encrypted; may be the same file.
+    pub key: Option<PathBuf>,
+    /// CAs that client certificates are verified against. If given, clients are asked for one.
+    pub client_ca: Option<PathBuf>,
+    /// Refuse clients without a certificate; otherwise it is only noted whether there was one.
+    pub client_required: bool,
+    /// Revocation lists for client certificates, one of each CA that issues them.
+    pub client_crl: Option<PathBuf>,
+}
+
+impl Options {
+    /// Whether they can work, as far as that shows without reading a file.
+    fn check(&self) -> Result<()> {
+        if both_or_neither(self)?.is_none() {
+            return Err(Error::invalid(
+                "TLS needs a certificate: give `certificate` and `key`",
+            ));
+        }
+        let lonely = [
+            (self.client_required, "client_required"),
+            (self.client_crl.is_some(), "client_crl"),
+        ];
+        for (is_given, name) in lonely {
+            if is_given && self.client_ca.is_none() {
+                return Err(Error::invalid(format!(
+                    "`{name}` needs `client_ca`, the CAs of the client certificates"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = [
+            &self.certificate,
+            &self.key,
+            &self.client_ca,
+            &self.client_crl,
+        ];
+        files.into_iter().flatten().map(PathBuf::as_path)
+    }
+}
+
+/// Certificate and key, if the options name both.
+fn both_or_neither(options: &Options) -> Result<Option<(&Path, &Path)>> {
+    match (&options.certificate, &options.key) {
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(Error::invalid("`certificate` is given but not its `key`")),
+        (None, Some(_)) => Err(Error::invalid("`key` is given but not its `certificate`")),
+    }
+}
+
+/// The server's side of TLS. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    clock: Clock,
+    provider: Arc<CryptoProvider>,
+    warnings: Vec<String>,
+    current: RwLock<Arc<ServerConfig>>,
+    watch: Mutex<Watch>,
+}
+
+impl Tls {
+    /// Reads all files that the options name.
+    ///
+    /// # Errors
+    /// Names the file and what to do: one that is missing, damaged or of another kind, a key that
+    /// is encrypted or another certificate's, a certificate that isn't valid now.
+    pub fn open(options: &Options) -> Result<Self> {
+        Self::open_at(options, Clock::system())
+    }
+
+    fn open_at(options: &Options, clock: Clock) -> Result<Self> {
+        options.check()?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        // Taken before reading, so that what changes while we read is seen as a change later.
+        let stamps = Stamps::of(options.files());
+        let material = Material::read(options, &provider, clock.now_millis())?;
+        let shared = Shared {
+            options: options.clone(),
+            warnings: material.warnings(),
+            current: RwLock::new(Arc::new(material.config(&provider)?)),
+            watch: Mutex::new(Watch::new(stamps)),
+            clock,
+            provider,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// What an operator should know although TLS works, a line each: a certificate without its
+    /// chain, for example.
+    pub fn warnings(&self) -> &[String] {
+        &self.shared.warnings
+    }
+
+    /// The configuration for the next connection; as cheap as cloning an `Arc`. Connections keep
+    /// the one they began with.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        let current = self.shared.current.read();
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Follows the files for ever: what changed and is sound is used for new connections within
+    /// some seconds, what isn't sound leaves everything as it is. `tell` gets a line for each.
+    pub async fn keep_current(self, tell: impl Fn(&str) + Send + Sync) {
+        self.follow_files(LOOK, &tell).await;
+    }
+
+    async fn follow_files(&self, every: Duration, tell: &(impl Fn(&str) + Send + Sync)) {
+        loop {
+            tokio::time::sleep(every).await;
+            let tls = self.clone();
+            let looked = tokio::task::spawn_blocking(move || tls.look()).await;
+            for line in looked.unwrap_or_default() {
+                tell(&line);
+            }
+        }
+    }
+
+    /// Looks at the files once and follows them if they changed; what the operator should hear.
+    fn look(&self) -> Vec<String> {
+        let now = self.shared.clock.now_millis();
+        let stamps = Stamps::of(self.shared.options.files());
+        let watch = self.shared.watch.lock();
+        let mut watch = watch.unwrap_or_else(PoisonError::into_inner);
+        if !watch.look(&stamps, now) {
+            return Vec::new();
+        }
+        match self.read_again(now) {
+            Ok(lines) => {
+                watch.used(stamps);
+                lines
+            }
+            Err(e) if watch.refused(now) => vec![format!("TLS goes on with the old files: {e}")],
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn read_again(&self, now: i64) -> Result<Vec<String>> {
+        let shared = &self.shared;
+        let material = Material::read(&shared.options, &shared.provider, now)?;
+        self.use_for_new_connections(material.config(&shared.provider)?);
+        let until = material.identity.as_ref().map(|i| rfc3339(i.not_after));
+        let mut lines = vec![format!(
+            "TLS follows its changed files{}",
+            until.map_or_else(String::new, |date| format!(
+                "; certificate valid until {date}"
+            ))
+        )];
+        lines.extend(material.warnings());
+        Ok(lines)
+    }
+
+    fn use_for_new_connections(&self, config: ServerConfig) {
+        let current = self.shared.current.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+}
+
+/// Whether the client of a connection proved who it is by a certificate of a CA in `client_ca`.
+/// False while the handshake goes on.
+pub fn verified_peer(connection: &ServerConnection) -> bool {
+    let presented = connection.peer_certificates();
+    !connection.is_handshaking() && presented.is_some_and(|chain| !chain.is_empty())
+}
