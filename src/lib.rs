@@ -18,6 +18,8 @@ pub mod media;
 pub mod bandwidth;
 pub mod codec;
 pub mod layout;
+#[cfg(feature = "origin")]
+pub mod telemetry;
 
 // floor 3
 pub mod cmaf;

@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("bandwidth", 2),
     ("codec", 2),
     ("layout", 2),
+    ("telemetry", 2),
     ("cmaf", 3),
     ("dash", 3),
     ("hls", 3),
@@ -71,6 +72,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ),
     ("actix_multipart", &["src/ingest/"]),
     ("reqwest", &["src/outbound/", "src/verify/"]),
+    ("prometheus_client", &["src/telemetry/"]),
+    ("governor", &["src/origin/"]),
     // TLS names it as the provider of its ciphers.
     ("aws_lc_rs", &["src/signing/", "src/tls/"]),
     ("rsa", &["src/signing/"]),

@@ -4,8 +4,10 @@
 //! A segment of a planned title that isn't stored yet is demanded from the queue, and its request
 //! waits for it.
 
+pub mod clients;
 pub mod gate;
 mod path;
+pub mod profile;
 mod range;
 pub mod request;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::ingest::Ingest;
 use crate::media::Asset;
+use crate::telemetry::tell_operator;
 use crate::worker::Pull;
 
 /// How often leftovers of uploads are looked for.
@@ -19,7 +20,7 @@ pub(super) async fn sweep(ingest: Ingest) {
     loop {
         beat.tick().await;
         if let Err(e) = ingest.sweep().await {
-            complain(&format!("sweeping uploads failed: {e}"));
+            tell_operator("server", &format!("sweeping uploads failed: {e}"));
         }
     }
 }
@@ -31,10 +32,4 @@ pub(super) fn pull(ingest: &Ingest) -> Pull {
         let ingest = ingest.clone();
         Box::pin(async move { ingest.pull(&asset.id, &stop, &|_| {}).await })
     })
-}
-
-/// A line for the operator on standard error. A reader that went away is no reason to stop.
-fn complain(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "server: {line}");
 }

@@ -514,7 +514,7 @@ mod tests {
         let sidecar = std::fs::read(directory.path().join(sidecar)).unwrap();
         let sidecar: Sidecar = serde_json::from_slice(&sidecar).unwrap();
         assert_eq!(sidecar.content_type, "video/iso.segment");
-        assert_eq!(sidecar.cache_control, crate::layout::IMMUTABLE);
+        assert_eq!(sidecar.cache_control, layout::IMMUTABLE);
         assert!(sidecar.etag.starts_with('"') && sidecar.etag.len() == 34);
     }
 

@@ -32,7 +32,11 @@ use crate::media::{Asset, AssetId, Priority, Work};
 use crate::queue::{Claim, Fate, Queue};
 use crate::sandbox;
 use crate::store::BlockingStore;
+use crate::telemetry::tell_operator;
 use titles::Titles;
+
+/// What lines for the operator begin with.
+const PART: &str = "worker";
 
 /// How long a thread without work sleeps at most before it looks again: leases that ran out and
 /// retries that are due announce themselves to nobody.
@@ -205,7 +209,7 @@ impl Thread {
                 Ok(Some(claim)) => self.work(&Arc::new(claim)),
                 Ok(None) => self.workshop.bury_the_dead(),
                 Err(e) => {
-                    tracing_line(&format!("claiming a task failed: {e}"));
+                    tell_operator(PART, &format!("claiming a task failed: {e}"));
                     std::thread::park_timeout(IDLE);
                 }
             }
@@ -258,14 +262,14 @@ impl Thread {
             }
             Ok(Fate::Lost) => self.workshop.clear_if_removed(&claim.asset),
             Ok(_) => {}
-            Err(e) => tracing_line(&format!("reporting a task failed: {e}")),
+            Err(e) => tell_operator(PART, &format!("reporting a task failed: {e}")),
         }
     }
 
     fn give_back(&self, claim: &Claim) {
         let shared = &self.workshop.shared;
         if let Err(e) = shared.runtime.block_on(shared.queue.give_back(claim)) {
-            tracing_line(&format!("giving back a task failed: {e}"));
+            tell_operator(PART, &format!("giving back a task failed: {e}"));
         }
     }
 }
@@ -279,13 +283,7 @@ async fn keep(queue: Queue, claim: Arc<Claim>) {
         match queue.extend(&claim).await {
             Ok(true) => {}
             Ok(false) => return,
-            Err(e) => tracing_line(&format!("extending a lease failed: {e}")),
+            Err(e) => tell_operator(PART, &format!("extending a lease failed: {e}")),
         }
     }
-}
-
-/// A line for the operator on standard error. A reader that went away is no reason to stop.
-fn tracing_line(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "worker: {line}");
 }

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use super::titles::Title;
-use super::{Workshop, tracing_line};
+use super::{PART, Workshop};
 use crate::clock::Clock;
 use crate::package::{Event, Progress};
 use crate::queue::demand::Wanted;
+use crate::telemetry::tell_operator;
 
 /// Milliseconds between two reports of one title's progress.
 const PAUSE_MILLIS: u64 = 500;
@@ -26,7 +27,7 @@ impl Progress for Teller<'_> {
                 self.report();
             }
             Event::Retried { why } => {
-                tracing_line(&format!("{}: trying again: {why}", self.title.asset));
+                tell_operator(PART, &format!("{}: trying again: {why}", self.title.asset));
             }
             _ => {}
         }
@@ -67,10 +68,10 @@ impl Teller<'_> {
         let done = self.title.done.load(Ordering::Relaxed);
         let told = shared.catalog.progressed(&self.title.asset, done);
         if let Err(e) = shared.runtime.block_on(told) {
-            tracing_line(&format!(
-                "{}: noting progress failed: {e}",
-                self.title.asset
-            ));
+            tell_operator(
+                PART,
+                &format!("{}: noting progress failed: {e}", self.title.asset),
+            );
         }
     }
 }

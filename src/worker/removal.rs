@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::sync::PoisonError;
 
-use super::{Workshop, tracing_line};
+use super::{PART, Workshop};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::media::{Asset, AssetId};
 use crate::store::asset_folder;
+use crate::telemetry::tell_operator;
 
 impl Workshop {
     /// Removes an asset: its tasks are stopped, its objects, source and rows removed. `false` when
@@ -57,9 +58,10 @@ impl Workshop {
             self.remove_source(asset).await
         });
         if let Err(e) = cleared {
-            tracing_line(&format!(
-                "{asset}: clearing up after its removal failed: {e}"
-            ));
+            tell_operator(
+                PART,
+                &format!("{asset}: clearing up after its removal failed: {e}"),
+            );
         }
     }
 

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::progress::Teller;
 use super::titles::Title;
-use super::{Workshop, tracing_line};
+use super::{PART, Workshop};
 use crate::catalog::Planned;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hls;
@@ -17,6 +17,7 @@ use crate::media::{
 use crate::package::{self, Attempt};
 use crate::queue::demand::Wanted;
 use crate::queue::{Claim, NewTask};
+use crate::telemetry::tell_operator;
 
 /// Niceness of the media children of each priority.
 fn nice(priority: Priority) -> i32 {
@@ -303,7 +304,7 @@ impl Workshop {
             return;
         }
         if let Err(e) = self.fail(asset, error) {
-            tracing_line(&format!("{asset}: noting its failure failed: {e}"));
+            tell_operator(PART, &format!("{asset}: noting its failure failed: {e}"));
         }
     }
 

@@ -14,6 +14,10 @@ use super::{Webhooks, message};
 use crate::catalog::{Delivery, Event, Miss, Sent, Topic, Webhook};
 use crate::error::Result;
 use crate::outbound::Answer;
+use crate::telemetry::tell_operator;
+
+/// What lines for the operator begin with.
+const PART: &str = "webhooks";
 
 /// How long after a failed attempt the next is made, as Standard Webhooks suggests it ("Retry
 /// schedule"). Then the message is given up.
@@ -45,7 +49,7 @@ pub async fn run(webhooks: Webhooks, stop: impl Future<Output = ()> + Send) {
     let mut stop = std::pin::pin!(stop);
     loop {
         if let Err(error) = begin_due(&webhooks, &mut posts, &mut busy).await {
-            operator_line(&format!("looking for messages: {error}"));
+            tell_operator(PART, &format!("looking for messages: {error}"));
         }
         tokio::select! {
             () = &mut stop => return,
@@ -55,7 +59,7 @@ pub async fn run(webhooks: Webhooks, stop: impl Future<Output = ()> + Send) {
                 }
                 // Whose it was isn't known. Those still on their way may then be posted twice.
                 Err(error) => {
-                    operator_line(&format!("a post ended early: {error}"));
+                    tell_operator(PART, &format!("a post ended early: {error}"));
                     busy.clear();
                 }
             },
@@ -76,7 +80,7 @@ async fn begin_due(
             let webhooks = webhooks.clone();
             posts.spawn(async move {
                 if let Err(error) = webhooks.deliver(&delivery, &webhook).await {
-                    operator_line(&format!("message {}: {error}", delivery.id));
+                    tell_operator(PART, &format!("message {}: {error}", delivery.id));
                 }
                 webhook.id
             });
@@ -188,10 +192,4 @@ fn missed(miss: Miss, attempts: u32, now_millis: i64) -> Sent {
             Sent::Again(miss, now_millis + delay)
         }
     }
-}
-
-/// A line for the operator on standard error. A reader that went away is no reason to stop.
-fn operator_line(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "webhooks: {line}");
 }

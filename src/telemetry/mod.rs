@@ -1,0 +1,19 @@
+//! What the server tells of itself: metrics, the access log, what players report (CMCD), and lines
+//! for the operator.
+//!
+//! Nothing here decides anything, and nothing here waits: what can't be told at once is counted as
+//! lost. The one door to `prometheus_client`, which only writes the text; counting is done with
+//! plain atomic numbers, because it is done for each request.
+
+mod histogram;
+mod labels;
+mod metrics;
+mod operator;
+mod sample;
+mod shards;
+
+pub use histogram::{Counted, Histogram};
+pub use labels::{Class, DemandOutcome, Refused, Tls, Version};
+pub use metrics::{Answered, Connection, InFlight, Metrics};
+pub use operator::tell_operator;
+pub use sample::{Format, Sample, Value};
