@@ -6,7 +6,9 @@
 
 use std::net::IpAddr;
 
-use super::request::{Refusal, Request};
+use super::request::{Method, Refusal, Request};
+use super::signed::Signatures;
+pub use super::signed::{KeyFile, Scope, Signed};
 use crate::error::{Error, Result};
 use crate::signing::Secret;
 
@@ -27,6 +29,8 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// The lock that the CDN in front opens.
     pub lock: Option<Lock>,
+    /// Signed URLs and cookies.
+    pub signed: Signed,
 }
 
 /// The origin lock: only who shows the secret, or the certificate, gets anything.
@@ -68,7 +72,8 @@ pub enum Certificate {
 pub struct Admission {
     /// Whether a signature was asked for and shown: then the answer is for this client alone.
     pub is_signed: bool,
-    /// The part of the query that the URLs in a manifest need too, where the proof came in it.
+    /// The part of the query that the URLs in a manifest need too, where the proof came in it and is
+    /// good for more than this URL (see [`carry`](super::carry::carry)).
     pub carried: Option<String>,
 }
 
@@ -77,6 +82,7 @@ pub struct Admission {
 pub struct Gate {
     hosts: Vec<String>,
     lock: Option<Lock>,
+    signatures: Signatures,
 }
 
 impl Gate {
@@ -84,7 +90,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::error::ErrorKind::Invalid) for options that contradict
-    /// themselves or protect nothing.
+    /// themselves or protect nothing, and for keys that are none; those of reading the key files.
     pub fn new(options: &Options) -> Result<Self> {
         let hosts = options.hosts.iter().map(|host| own_host(host));
         let hosts = hosts.collect::<Result<_>>()?;
@@ -92,6 +98,7 @@ impl Gate {
         Ok(Self {
             hosts,
             lock: options.lock.clone(),
+            signatures: Signatures::new(&options.signed)?,
         })
     }
 
@@ -114,8 +121,12 @@ impl Gate {
         if self.lock.as_ref().is_some_and(|lock| !lock.opens(request)) {
             return Err(Refusal::FORBIDDEN);
         }
-        let _ = (path, client, now_seconds);
-        Ok(Admission::default())
+        // Browsers send a preflight without cookies, and it gets nothing but rules.
+        if request.method == Method::Options || !self.signatures.are_needed(path) {
+            return Ok(Admission::default());
+        }
+        let admission = self.signatures.admit(request, path, client, now_seconds);
+        admission.ok_or(Refusal::FORBIDDEN)
     }
 
     fn is_ours(&self, request: &Request<'_>) -> bool {
@@ -197,7 +208,7 @@ fn check_lock(lock: &Lock) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::request::{Field, Method};
+    use super::super::request::Field;
     use super::*;
 
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));

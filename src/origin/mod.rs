@@ -4,12 +4,14 @@
 //! A segment of a planned title that isn't stored yet is demanded from the queue, and its request
 //! waits for it.
 
+pub mod carry;
 pub mod clients;
 pub mod gate;
 mod path;
 pub mod profile;
 mod range;
 pub mod request;
+mod signed;
 
 use std::path::Path;
 use std::time::Duration;

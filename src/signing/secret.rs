@@ -42,6 +42,10 @@ impl Secret {
         let (known, shown) = (digest(&SHA256, self.0.as_bytes()), digest(&SHA256, shown));
         verify_slices_are_equal(known.as_ref(), shown.as_ref()).is_ok()
     }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }
 
 impl fmt::Debug for Secret {
