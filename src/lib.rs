@@ -56,6 +56,8 @@ pub mod source;
 // floor 6
 #[cfg(feature = "origin")]
 pub mod access;
+#[cfg(feature = "origin")]
+pub mod cloudfront;
 pub mod package;
 
 // floor 7

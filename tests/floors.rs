@@ -37,6 +37,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("source", 5),
     ("package", 6),
     ("access", 6),
+    ("cloudfront", 6),
     ("asset_view", 5),
     ("problem", 5),
     ("ingest", 7),
@@ -71,7 +72,10 @@ const DOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("actix_multipart", &["src/ingest/"]),
-    ("reqwest", &["src/outbound/", "src/verify/"]),
+    (
+        "reqwest",
+        &["src/cloudfront/doctor/", "src/outbound/", "src/verify/"],
+    ),
     ("prometheus_client", &["src/telemetry/"]),
     ("governor", &["src/origin/"]),
     // TLS names it as the provider of its ciphers.

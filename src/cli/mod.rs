@@ -3,6 +3,8 @@
 //! Exit codes: 0 done; 1 the input or a rule failed; 2 wrong usage; 3 something is unavailable,
 //! try again; 4 a fault of this program.
 
+#[cfg(feature = "origin")]
+mod cloudfront;
 mod dump;
 #[cfg(feature = "origin")]
 mod gc;
@@ -48,6 +50,9 @@ enum Command {
     /// Remove what is stored without an asset that it belongs to
     #[cfg(feature = "origin")]
     Gc(gc::Arguments),
+    /// Put Amazon CloudFront in front of the server: infrastructure, and a check of it
+    #[cfg(feature = "origin")]
+    Cloudfront(cloudfront::Arguments),
 }
 
 /// Runs the command that the process was started with.
@@ -71,6 +76,8 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         #[cfg(feature = "origin")]
         Command::Gc(arguments) => gc::run(&arguments),
+        #[cfg(feature = "origin")]
+        Command::Cloudfront(arguments) => cloudfront::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

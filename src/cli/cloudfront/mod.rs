@@ -1,0 +1,23 @@
+//! `headwater cloudfront`: what puts Amazon CloudFront in front of the origin.
+
+mod template;
+
+use crate::error::Result;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Print a CloudFormation or Terraform template of a distribution
+    Template(template::Arguments),
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    match &arguments.command {
+        Command::Template(arguments) => template::run(arguments),
+    }
+}
