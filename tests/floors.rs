@@ -84,6 +84,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rustls", &["src/tls/", "src/wire/"]),
     ("tokio_rustls", &["src/tls/", "src/wire/"]),
     ("rcgen", &["src/tls/"]),
+    ("moka", &["src/origin/cache/"]),
+    ("brotli", &["src/origin/cache/"]),
+    ("flate2", &["src/origin/cache/"]),
 ];
 
 /// The only file with `unsafe` in it.

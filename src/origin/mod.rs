@@ -4,6 +4,7 @@
 //! A segment of a planned title that isn't stored yet is demanded from the queue, and its request
 //! waits for it.
 
+pub mod cache;
 pub mod carry;
 pub mod clients;
 pub mod gate;

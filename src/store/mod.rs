@@ -6,6 +6,10 @@
 //! A name appears only with its whole content behind it.
 
 mod blocking;
+mod change;
+#[doc(hidden)]
+pub mod faults;
+mod fetch;
 mod sidecar;
 
 use std::path::{Path as FsPath, PathBuf};
@@ -14,6 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::path::{Path, PathPart};
 use object_store::{
     Attribute, AttributeValue, Attributes, GetOptions, ObjectStore, ObjectStoreExt, PutMode,
@@ -21,7 +26,10 @@ use object_store::{
 };
 
 pub use blocking::BlockingStore;
-pub use sidecar::Sidecar;
+use change::Changes;
+pub use change::{Change, Watcher};
+pub use fetch::{Ask, Fetched, Opened, is_strong_tag};
+pub use sidecar::{Digest, Sidecar};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{self, Key, RECORD_NAME};
@@ -55,6 +63,9 @@ pub struct Store {
     directory: Option<PathBuf>,
     /// The asset whose keys are meant, in a server's store.
     asset: Option<AssetId>,
+    /// Whether the backend's own ETags are what every other reader of it sees.
+    backend_tags: bool,
+    changes: Changes,
 }
 
 /// Where one object lies, relative to the store's root.
@@ -71,8 +82,9 @@ pub fn asset_folder(asset: &AssetId) -> String {
 }
 
 impl Store {
-    /// Opens the store at `place`: `s3://bucket/prefix` and the like, `file:///dir`, or a
-    /// directory, which is made if it isn't there.
+    /// Opens the store at `place`: `s3://bucket/prefix` and the like, `memory://` for one that is
+    /// new and ends with the process, `file:///dir`, or a directory, which is made if it isn't
+    /// there.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] where no directory can be, [`ErrorKind::Unavailable`] when one can't
@@ -82,6 +94,7 @@ impl Store {
         match place.split_once("://") {
             None => Self::open_directory(FsPath::new(place)),
             Some(("file", path)) => Self::open_directory(FsPath::new(path)),
+            Some(("memory", _)) => Ok(Self::in_memory()),
             Some(_) => Self::open_url(place),
         }
     }
@@ -104,6 +117,8 @@ impl Store {
             prefix: Path::default(),
             directory: Some(directory),
             asset: None,
+            backend_tags: false,
+            changes: Changes::default(),
         })
     }
 
@@ -123,7 +138,29 @@ impl Store {
             prefix,
             directory: None,
             asset: None,
+            backend_tags: true,
+            changes: Changes::default(),
         })
+    }
+
+    /// An empty store in this process's memory, which ends with it: for tests and demonstrations.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self {
+            backend: Arc::new(InMemory::new()),
+            prefix: Path::default(),
+            directory: None,
+            asset: None,
+            backend_tags: false,
+            changes: Changes::default(),
+        }
+    }
+
+    /// Tells `watcher` of every change made through this store, its clones and its parts, for as
+    /// long as the watcher lives.
+    pub fn watch(&self, watcher: &Arc<impl Watcher + 'static>) {
+        let watcher: std::sync::Weak<dyn Watcher> = Arc::downgrade(watcher) as _;
+        self.changes.watch(watcher);
     }
 
     /// The part of a server's store that is one asset's: public objects under `v/{asset}`, plans,
@@ -181,9 +218,13 @@ impl Store {
     /// [`ErrorKind::Exhausted`] when the disk is full, [`ErrorKind::Unavailable`] when the store
     /// is away.
     pub async fn create(&self, key: &Key, parts: Vec<Bytes>) -> Result<Created> {
-        match self.put(key, parts, PutMode::Create).await {
+        let put = self.put(key, parts, PutMode::Create).await;
+        if matches!(put, Err(object_store::Error::AlreadyExists { .. })) {
+            return Ok(Created::Existed);
+        }
+        self.changes.tell(Change::Created(&self.place(key).path));
+        match put {
             Ok(()) => Ok(Created::New),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(Created::Existed),
             Err(e) => Err(not_written(e, key)),
         }
     }
@@ -194,6 +235,7 @@ impl Store {
     /// As [`Self::create`].
     pub async fn replace(&self, key: &Key, bytes: Bytes) -> Result<()> {
         let put = self.put(key, vec![bytes], PutMode::Overwrite).await;
+        self.changes.tell(Change::Replaced(&self.place(key).path));
         put.map_err(|e| not_written(e, key))
     }
 
@@ -237,7 +279,9 @@ impl Store {
         {
             return Ok(false);
         }
-        self.copy(&there.path, &here.path, key).await
+        let copied = self.copy(&there.path, &here.path, key).await;
+        self.changes.tell(Change::Created(&here.path));
+        copied
     }
 
     async fn copy(&self, from: &str, to: &str, key: &Key) -> Result<bool> {
@@ -254,6 +298,13 @@ impl Store {
     /// [`ErrorKind::Unavailable`] when the store is away.
     pub async fn remove(&self, key: &Key) -> Result<()> {
         let place = self.place(key);
+        let object = place.path.clone();
+        let removed = self.remove_both(place).await;
+        self.changes.tell(Change::Removed(&object));
+        removed
+    }
+
+    async fn remove_both(&self, place: Place) -> Result<()> {
         for path in [Some(place.path), place.sidecar].into_iter().flatten() {
             match self.backend.delete(&self.path(&path)).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
@@ -268,6 +319,13 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Unavailable`] when the store is away; what was removed until then is gone.
     pub async fn remove_folder(&self, folder: &str) -> Result<()> {
+        let removed = self.remove_all(folder).await;
+        let folder = folder.trim_end_matches('/');
+        self.changes.tell(Change::FolderRemoved(folder));
+        removed
+    }
+
+    async fn remove_all(&self, folder: &str) -> Result<()> {
         if let Some(directory) = &self.directory {
             let path = directory.join(folder);
             return match tokio::fs::remove_dir_all(&path).await {

@@ -21,14 +21,14 @@ pub struct Sidecar {
 impl Sidecar {
     /// The headers of the object `key` whose bytes are `parts`, one after the other.
     pub fn of(key: &Key, parts: &[Bytes]) -> Self {
-        let mut digest = Xxh3::new();
+        let mut digest = Digest::default();
         for part in parts {
             digest.update(part);
         }
         Self {
             content_type: key.kind().content_type().to_owned(),
             cache_control: key.cache_control().to_owned(),
-            etag: format!("\"{:032x}\"", digest.digest128()),
+            etag: digest.etag(),
         }
     }
 
@@ -39,5 +39,27 @@ impl Sidecar {
 
     pub(super) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("three strings are JSON")
+    }
+}
+
+/// Works out an object's ETag from its bytes, portion by portion.
+#[derive(Default)]
+pub struct Digest(Xxh3);
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Digest")
+    }
+}
+
+impl Digest {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The ETag, with its quotes.
+    pub fn etag(&self) -> String {
+        format!("\"{:032x}\"", self.0.digest128())
     }
 }

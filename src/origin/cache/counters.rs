@@ -1,0 +1,32 @@
+//! What the cache did so far, for whoever measures it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts since the cache was made; they only grow.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Look-ups answered from what is held, without the store.
+    pub hits: AtomicU64,
+    /// Look-ups that began a fill.
+    pub misses: AtomicU64,
+    /// Look-ups that waited for a fill that another had begun.
+    pub coalesced: AtomicU64,
+    /// Objects answered though the store could not confirm them.
+    pub stale: AtomicU64,
+    /// Reads of the store: files opened, or GETs sent.
+    pub store_reads: AtomicU64,
+    /// Reads of the store that failed or took too long.
+    pub store_errors: AtomicU64,
+    /// Bytes read from the store into memory.
+    pub store_bytes: AtomicU64,
+    /// Time from the start of a fill to the store's first answer, summed, in microseconds.
+    pub fill_micros: AtomicU64,
+    /// Objects found in the disk tier.
+    pub disk_hits: AtomicU64,
+    /// Writes to the disk tier that failed.
+    pub disk_errors: AtomicU64,
+}
+
+pub(super) fn add(counter: &AtomicU64, amount: u64) {
+    counter.fetch_add(amount, Ordering::Relaxed);
+}
