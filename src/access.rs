@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{RequestHead, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
@@ -48,6 +48,8 @@ pub struct Options {
     pub allowed_origins: Vec<String>,
     /// Where the outside finds this server; by default where the request did.
     pub public_url: Option<BaseUrl>,
+    /// Whether this server speaks TLS.
+    pub is_secure: bool,
 }
 
 /// Decides who gets in. Clones share everything.
@@ -75,9 +77,11 @@ impl Access {
 
     /// Where this server is for whoever sent `request`.
     pub fn base_url(request: &HttpRequest) -> BaseUrl {
-        let configured = of(request).and_then(|access| access.0.options.public_url.clone());
-        configured
-            .unwrap_or_else(|| BaseUrl::from_host(host(request.headers()).unwrap_or_default()))
+        let options = of(request).map(|access| &access.0.options);
+        let configured = options.and_then(|options| options.public_url.clone());
+        let is_secure = options.is_some_and(|options| options.is_secure);
+        let asked = || BaseUrl::from_host(host(request.head()).unwrap_or_default(), is_secure);
+        configured.unwrap_or_else(asked)
     }
 
     /// A `Location`: relative to where the request went, unless it is configured where that is.
@@ -99,7 +103,7 @@ impl Access {
         };
         let headers = request.headers();
         if self.0.options.open {
-            refuse_strangers(headers, &self.0.options)?;
+            refuse_strangers(request.head(), &self.0.options)?;
             return Ok(nobody);
         }
         let Some(secret) = secret(headers) else {
@@ -208,13 +212,19 @@ fn secret(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(|| headers.get("x-api-key")?.to_str().ok())
 }
 
-fn host(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::HOST)?.to_str().ok()
+/// The name that a request was sent to: its `Host`, or what HTTP/2 has in its place.
+fn host(head: &RequestHead) -> Option<&str> {
+    let field = head
+        .headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    field.or_else(|| head.uri.authority().map(|authority| authority.as_str()))
 }
 
 /// While the API is open, a browser must not lend it to the pages of others.
-fn refuse_strangers(headers: &HeaderMap, options: &Options) -> Result<(), Problem> {
-    let host = host(headers).unwrap_or_default();
+fn refuse_strangers(head: &RequestHead, options: &Options) -> Result<(), Problem> {
+    let headers = &head.headers;
+    let host = host(head).unwrap_or_default();
     if !is_own_name(host, options) {
         let detail = "this server is open to its own machine only, under names it knows; \
             use http://localhost, configure the name, or make a key";
@@ -313,7 +323,7 @@ mod tests {
         if let Some(origin) = origin {
             request = request.insert_header((header::ORIGIN, origin));
         }
-        refuse_strangers(request.to_http_request().headers(), options).is_err()
+        refuse_strangers(request.to_http_request().head(), options).is_err()
     }
 
     #[test]

@@ -34,12 +34,16 @@ impl BaseUrl {
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
 
-    /// The base for a request that named us by `host` (a `Host` header, with its port) over plain
-    /// HTTP. What can't be a host's name becomes `localhost`.
-    pub fn from_host(host: &str) -> Self {
+    /// The base for a request that named us by `host` (a `Host` header, with its port), over TLS
+    /// or plain HTTP. What can't be a host's name becomes `localhost`.
+    pub fn from_host(host: &str, is_secure: bool) -> Self {
         let sign = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
         let sound = !host.is_empty() && host.len() <= 255 && host.bytes().all(sign);
-        Self(format!("http://{}", if sound { host } else { "localhost" }))
+        let scheme = if is_secure { "https" } else { "http" };
+        Self(format!(
+            "{scheme}://{}",
+            if sound { host } else { "localhost" }
+        ))
     }
 
     /// The URL of `path`, which begins with `/`.
@@ -258,7 +262,7 @@ mod tests {
 
     #[test]
     fn urls_are_absolute_under_the_base() {
-        let base = BaseUrl::from_host("127.0.0.1:8080");
+        let base = BaseUrl::from_host("127.0.0.1:8080", false);
         let view = asset_json(&asset(AssetState::Ready), &base);
         assert_eq!(view.playback.hls, "http://127.0.0.1:8080/v/clip/index.m3u8");
         assert_eq!(view.playback.page, "http://127.0.0.1:8080/watch/clip");
@@ -282,9 +286,15 @@ mod tests {
     #[test]
     fn a_host_header_puts_nothing_else_into_urls() {
         for host in ["", "a/b", "a\"b", "user@host", "a b"] {
-            assert_eq!(BaseUrl::from_host(host).join("/"), "http://localhost/");
+            assert_eq!(
+                BaseUrl::from_host(host, true).join("/"),
+                "https://localhost/"
+            );
         }
-        assert_eq!(BaseUrl::from_host("[::1]:80").join("/"), "http://[::1]:80/");
+        assert_eq!(
+            BaseUrl::from_host("[::1]:80", false).join("/"),
+            "http://[::1]:80/"
+        );
         assert!(BaseUrl::parse("example.org").is_err());
         assert!(BaseUrl::parse("https://example.org/?x").is_err());
     }

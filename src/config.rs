@@ -41,6 +41,8 @@ pub struct Config {
     pub allow_private_addresses: bool,
     /// Refuse to decode where the system can't confine the decoder fully.
     pub strict_sandbox: bool,
+    /// TLS of both listeners; plain HTTP without it.
+    pub tls: Option<crate::tls::Options>,
     /// Bounds of what is taken in.
     pub limits: Limits,
     /// Policies by name; `default` is what uploads without one are made by.
@@ -67,6 +69,10 @@ pub struct Limits {
     pub max_duration_seconds: u32,
     /// Largest picture in pixels.
     pub max_pixels: u64,
+    /// Connections at a time, on each listener; those beyond are closed at once.
+    pub max_connections: usize,
+    /// Slowest reader of an answer in bytes a second, on average, once half a minute has passed.
+    pub min_delivery_bytes_per_second: u64,
 }
 
 impl Default for Limits {
@@ -80,6 +86,8 @@ impl Default for Limits {
             upload_expiry_seconds: 24 * 3600,
             max_duration_seconds: 12 * 3600,
             max_pixels: 8192 * 4320,
+            max_connections: 10_000,
+            min_delivery_bytes_per_second: 4096,
         }
     }
 }
@@ -98,6 +106,7 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             allow_private_addresses: false,
             strict_sandbox: false,
+            tls: None,
             limits: Limits::default(),
             policies: BTreeMap::new(),
         }

@@ -75,6 +75,8 @@ pub mod worker;
 pub mod api;
 #[cfg(feature = "origin")]
 pub mod config;
+#[cfg(feature = "origin")]
+pub mod wire;
 
 // floor 9
 #[cfg(feature = "origin")]

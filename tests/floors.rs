@@ -46,6 +46,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("worker", 7),
     ("api", 8),
     ("config", 8),
+    ("wire", 8),
     ("server", 9),
     ("cli", 10),
 ];
@@ -69,6 +70,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "src/problem.rs",
             "src/server/",
             "src/ui/",
+            "src/wire/",
         ],
     ),
     ("actix_multipart", &["src/ingest/"]),
@@ -76,6 +78,8 @@ const DOORS: &[(&str, &[&str])] = &[
         "reqwest",
         &["src/cloudfront/doctor/", "src/outbound/", "src/verify/"],
     ),
+    ("actix_http", &["src/wire/"]),
+    ("actix_service", &["src/wire/"]),
     ("prometheus_client", &["src/telemetry/"]),
     ("governor", &["src/origin/"]),
     // TLS names it as the provider of its ciphers.
@@ -84,7 +88,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rustls", &["src/tls/", "src/wire/"]),
     ("tokio_rustls", &["src/tls/", "src/wire/"]),
     ("rcgen", &["src/tls/"]),
-    ("moka", &["src/origin/cache/"]),
+    ("moka", &["src/origin/cache/", "src/signing/"]),
     ("brotli", &["src/origin/cache/"]),
     ("flate2", &["src/origin/cache/"]),
 ];

@@ -113,9 +113,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let shown = address(&main)?;
     let shown_delivery = delivery.as_ref().map(address).transpose()?;
     let server = Server::start(&config, Listeners { main, delivery })?;
-    say(&format!("listening on http://{shown}"));
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    say(&format!("listening on {scheme}://{shown}"));
     if let Some(address) = shown_delivery {
-        say(&format!("delivering on http://{address}"));
+        say(&format!("delivering on {scheme}://{address}"));
     }
     if let Some(key) = server.first_key() {
         say(&format!(
@@ -123,13 +128,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
              send it as `Authorization: Bearer KEY`"
         ));
     }
-    list(&data, &shown.to_string());
+    list(&data, &format!("{scheme}://{shown}"));
     server.run()
 }
 
 /// Tells what is there to play.
-fn list(data: &Path, address: &str) {
+fn list(data: &Path, base: &str) {
     for entry in origin::entry_points(data) {
-        say(&format!("  http://{address}/{entry}"));
+        say(&format!("  {base}/{entry}"));
     }
 }

@@ -1,163 +1,344 @@
 //! Delivery over HTTP of what the store holds: GET and HEAD of our own objects, with ranges,
 //! validators, cache rules and CORS (conformance O02 to O07). Nothing else is visible.
 //!
+//! Whoever speaks HTTP hands in a [`Request`] and sends the [`Reply`]: the listener of `wire`, and
+//! [`over_actix`] for connections that an application has. What is decided is decided here, once.
+//!
 //! A segment of a planned title that isn't stored yet is demanded from the queue, and its request
 //! waits for it.
 
 pub mod cache;
 pub mod carry;
 pub mod clients;
+mod coding;
+mod conditions;
+pub(crate) mod file;
 pub mod gate;
+pub mod over_actix;
 mod path;
 pub mod profile;
 mod range;
+mod reply;
 pub mod request;
 mod signed;
 
+use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use actix_web::http::header::{self, HeaderMap};
-use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 
 use crate::catalog::Catalog;
-use crate::error::{Error, ErrorKind, Result};
-use crate::layout::Key;
+use crate::clock::Clock;
+use crate::error::{ErrorKind, Result};
+use crate::layout::{self, Key};
 use crate::media::{AssetId, AssetState, RenditionSummary};
 use crate::queue::Queue;
 use crate::queue::demand::Wanted;
-use crate::store::{Sidecar, Store};
+use crate::telemetry::{Class, DemandOutcome, Metrics, Refused};
+use cache::{Body, Cache, Coding, Object};
+use clients::Clients;
+use conditions::{Outcome, Validators, evaluate};
+use gate::{Admission, Gate};
 use path::{Deliverable, decoded, deliverable, encoded};
-use range::{Selection, select};
-
-/// Longer than any CDN keeps a connection, so that it is never we who close first.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(185);
+use profile::Profile;
+use range::Selection;
+pub use reply::Reply;
+use request::{Method, Refusal, Request};
 
 /// How long a request waits for a segment that is being made. CDNs give up after 30 s.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is delivered, and who makes what isn't there yet.
+/// How long caches may keep that an asset isn't there.
+const UNKNOWN_ASSET: &str = "public, max-age=10";
+/// How long caches may keep that an object of an asset isn't there: it may be made meanwhile.
+const MISSING: &str = "public, max-age=1";
+
+/// How delivery meets those who ask.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Who is let in.
+    pub gate: gate::Options,
+    /// How often one client may ask.
+    pub clients: clients::Options,
+    /// Proxies in front that are trusted to say whom they ask for.
+    pub trusted_hops: u8,
+    /// Whether `CloudFront-Viewer-Address` says who asks: only where nobody else reaches us.
+    pub believes_viewer_address: bool,
+    /// The CDN whose headers are spoken.
+    pub profile: Profile,
+}
+
+/// What is delivered, and who makes what isn't there yet. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct Origin {
-    store: Store,
+pub struct Origin(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    cache: Cache,
+    gate: Gate,
+    clients: Clients,
+    trusted_hops: u8,
+    believes_viewer_address: bool,
+    profile: Profile,
+    clock: Clock,
+    metrics: Metrics,
     /// The catalog of what is planned and the queue that makes it; without them only what is
     /// stored is delivered.
     making: Option<Making>,
 }
 
-#[derive(Debug, Clone)]
-struct Making {
-    catalog: Catalog,
-    queue: Queue,
-    patience: Duration,
+/// Makes what is planned and not there yet.
+#[derive(Debug)]
+pub struct Making {
+    /// What is planned.
+    pub catalog: Catalog,
+    /// Who makes it.
+    pub queue: Queue,
+    /// How long a request waits for it.
+    pub patience: Duration,
 }
 
 impl Origin {
-    /// Delivers what `store` holds, and has made what `catalog` knows to be planned, for which a
-    /// request waits up to `patience`.
-    pub fn new(store: Store, catalog: Catalog, queue: Queue, patience: Duration) -> Self {
-        let making = Some(Making {
-            catalog,
-            queue,
-            patience,
-        });
-        Self { store, making }
+    /// Delivers what the store behind `cache` holds, and has made what `making` knows to be
+    /// planned.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for access rules that contradict themselves.
+    pub fn new(
+        cache: Cache,
+        options: &Options,
+        making: Option<Making>,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> Result<Self> {
+        Ok(Self(Arc::new(Shared {
+            cache,
+            gate: Gate::new(&options.gate)?,
+            clients: Clients::new(options.clients),
+            trusted_hops: options.trusted_hops,
+            believes_viewer_address: options.believes_viewer_address,
+            profile: options.profile,
+            clock,
+            metrics,
+            making,
+        })))
     }
 
-    /// The store.
-    pub fn store(&self) -> &Store {
-        &self.store
+    /// The cache in front of the store.
+    pub fn cache(&self) -> &Cache {
+        &self.0.cache
     }
-}
 
-/// Routes of delivery; needs [`Origin`] as application data. To be called last: it answers every
-/// path that no other route has.
-pub fn routes(config: &mut web::ServiceConfig) {
-    config.default_service(web::to(deliver));
-}
+    /// Where its requests are counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
 
-/// URL paths of the HLS entry points in a data folder, at most three folders deep, sorted.
-pub fn entry_points(data: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    find_entries(data, "", 3, &mut found);
-    found.sort();
-    found
-}
+    /// Whether a request for `path`, as received, is one for an object, there or not.
+    pub fn delivers(&self, path: &str) -> bool {
+        path.starts_with("/v/") || decoded(path).is_some_and(|path| deliverable(&path).is_some())
+    }
 
-fn find_entries(folder: &Path, prefix: &str, depth: u32, found: &mut Vec<String>) {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
-        if name == crate::layout::HLS_NAME {
-            found.push(encoded(&format!("{prefix}{name}")));
-        } else if depth > 0 && !name.starts_with('.') && !crate::layout::is_revision(&name) {
-            find_entries(&entry.path(), &format!("{prefix}{name}/"), depth - 1, found);
+    /// The answer to a request.
+    pub async fn answer(&self, request: &Request<'_>) -> Reply {
+        let path = decoded(request.path);
+        if let Err(refusal) = self.0.admit(request, path.as_deref().unwrap_or_default()) {
+            return Reply::refused(&refusal);
+        }
+        match request.method {
+            Method::Get => self.0.look(request, path.as_deref()).await,
+            Method::Head => self.0.look(request, path.as_deref()).await.without_body(),
+            Method::Options => Reply::preflight(),
+            Method::Other => Reply::method_not_allowed(),
         }
     }
 }
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
-async fn deliver(request: HttpRequest, origin: web::Data<Origin>) -> HttpResponse {
-    match *request.method() {
-        Method::GET | Method::HEAD => {}
-        Method::OPTIONS => return preflight(),
-        _ => return method_not_allowed(),
+impl Shared {
+    fn admit(&self, request: &Request<'_>, path: &str) -> Result<Admission, Refusal> {
+        let client = self.client(request);
+        if let Err(refusal) = self.clients.admit(client) {
+            self.metrics.refused(Refused::Rate);
+            return Err(refusal);
+        }
+        let now = u64::try_from(self.clock.now_millis() / 1000).unwrap_or(0);
+        let admission = self.gate.admit(request, path, client, now);
+        if let Err(refusal) = &admission {
+            self.metrics.refused(match refusal.status {
+                421 => Refused::Host,
+                _ => Refused::Lock,
+            });
+        }
+        admission
     }
-    let Some(wanted) = decoded(request.path()).and_then(|path| deliverable(&path)) else {
-        return not_found();
-    };
-    let mut answer = respond(&request, &origin.store, &wanted).await;
-    if matches!(answer, Ok(None)) {
-        answer = match origin.have_made(&wanted).await {
-            Ok(Demand::Made) => respond(&request, &origin.store, &wanted).await,
-            Ok(Demand::NotPlanned) => Ok(None),
-            Ok(Demand::Late) => return being_made(),
-            Err(e) => Err(e),
+
+    /// Who asks, behind the proxies in front.
+    fn client(&self, request: &Request<'_>) -> IpAddr {
+        let viewer = match self.believes_viewer_address {
+            true => clients::viewer_address(request),
+            false => None,
         };
+        viewer.unwrap_or_else(|| clients::client_address(request, self.trusted_hops))
     }
-    match answer {
-        Ok(Some(response)) => response,
-        Ok(None) => not_found(),
-        Err(e) => unavailable(&e),
+
+    async fn look(&self, request: &Request<'_>, path: Option<&str>) -> Reply {
+        // What is held was found under its path before, and needs no reading of it.
+        if let Some(object) = path.and_then(|path| self.cache.ready(path)) {
+            return self.answer_about(request, &object);
+        }
+        let Some(wanted) = path.and_then(deliverable) else {
+            return not_found(UNKNOWN_ASSET);
+        };
+        match self.find_or_make(&wanted).await {
+            Ok(Found::Object(object)) => self.answer_about(request, &object),
+            Ok(Found::Nothing) => not_found(self.rule_for_missing(&wanted).await),
+            Ok(Found::BeingMade) => being_made(),
+            Err(e) if e.kind() == ErrorKind::NotFound => not_found(MISSING),
+            Err(_) => unavailable(),
+        }
     }
-}
 
-/// What came of having an object made.
-enum Demand {
-    /// It is stored now.
-    Made,
-    /// It isn't there within the time.
-    Late,
-    /// It is no segment of a title that is being made.
-    NotPlanned,
-}
-
-impl Origin {
-    /// Has the segment `wanted` made if it is planned.
-    async fn have_made(&self, wanted: &Deliverable) -> Result<Demand> {
+    async fn find_or_make(&self, wanted: &Deliverable) -> Result<Found> {
+        if let Some(object) = self.find(wanted).await? {
+            return Ok(Found::Object(object));
+        }
         let Some(making) = &self.making else {
-            return Ok(Demand::NotPlanned);
+            return Ok(Found::Nothing);
         };
         let Some(segment) = making.planned(wanted).await? else {
-            return Ok(Demand::NotPlanned);
+            return Ok(Found::Nothing);
         };
         let object = format!("{}{}", wanted.folder, wanted.key);
-        let is_stored = || async { Ok(self.store.size(&object).await?.is_some()) };
+        let store = self.cache.store();
+        let is_stored = || async { Ok(store.size(&object).await?.is_some()) };
+        let since = Instant::now();
         let made = making
             .queue
             .demand(&segment, making.patience, is_stored)
-            .await?;
-        Ok(if made { Demand::Made } else { Demand::Late })
+            .await;
+        let outcome = match made {
+            Ok(true) => DemandOutcome::Made,
+            Ok(false) => DemandOutcome::Late,
+            Err(_) => DemandOutcome::Failed,
+        };
+        let waited = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.metrics.demand_waited(outcome, waited);
+        if !made? {
+            return Ok(Found::BeingMade);
+        }
+        self.cache.forget_absence(&object);
+        Ok(match self.find(wanted).await? {
+            Some(object) => Found::Object(object),
+            // Removed again meanwhile.
+            None => Found::Nothing,
+        })
     }
+
+    async fn find(&self, wanted: &Deliverable) -> Result<Option<Arc<Object>>> {
+        let path = format!("{}{}", wanted.folder, wanted.key);
+        self.cache.object(&path, &wanted.key).await
+    }
+
+    /// How long caches may keep that `wanted` isn't there.
+    async fn rule_for_missing(&self, wanted: &Deliverable) -> &'static str {
+        if let Some(making) = &self.making
+            && let Some(id) = asset_id(&wanted.folder)
+            && !matches!(making.catalog.asset(&id).await, Ok(None))
+        {
+            return MISSING;
+        }
+        let entry = Deliverable {
+            folder: wanted.folder.clone(),
+            key: Key::EntryHls,
+        };
+        match self.find(&entry).await {
+            Ok(None) => UNKNOWN_ASSET,
+            _ => MISSING,
+        }
+    }
+
+    /// The answer about an object that is there: of its representations the one the asker likes
+    /// best.
+    fn answer_about(&self, request: &Request<'_>, object: &Arc<Object>) -> Reply {
+        let class = class(&object.key);
+        let coding = match reply::is_text(object.key.kind()) {
+            true => coding::preferred(request.all("accept-encoding")),
+            false => None,
+        };
+        if let Some(coding) = coding
+            && let Some(encoded) = object.encoded(coding)
+        {
+            let lines = || self.lines(object, &encoded.etag, Some(name(coding)));
+            let representation = Representation {
+                lines: encoded.head.get_or_init(lines).clone(),
+                etag: &encoded.etag,
+                length: encoded.bytes.len() as u64,
+                has_ranges: false,
+            };
+            let body = |_| Body::Bytes(encoded.bytes.clone());
+            return representation.answer(request, object, body).of(class);
+        }
+        let lines = || self.lines(object, &object.etag, None);
+        let representation = Representation {
+            lines: object.head().get_or_init(lines).clone(),
+            etag: &object.etag,
+            length: object.length,
+            has_ranges: true,
+        };
+        representation
+            .answer(request, object, |range| object.body(range))
+            .of(class)
+    }
+
+    fn lines(&self, object: &Object, etag: &str, coding: Option<&str>) -> Bytes {
+        let cache = object.key.cache_control();
+        let tags = layout::cache_tags(asset_name(object), &object.key);
+        reply::object_lines(
+            object,
+            etag,
+            coding,
+            cache,
+            &self.profile.lines(&tags, cache),
+        )
+    }
+}
+
+/// The name of the asset that an object belongs to: the folder that it lies in.
+fn asset_name(object: &Object) -> Option<&str> {
+    let folder = object.location().strip_suffix(&object.key.to_string())?;
+    let name = folder.trim_end_matches('/').rsplit('/').next()?;
+    (!name.is_empty()).then_some(name)
+}
+
+/// What an object is, for the metrics.
+fn class(key: &Key) -> Class {
+    match key {
+        Key::EntryHls | Key::EntryDash => Class::Entry,
+        Key::EntryPoster => Class::Poster,
+        Key::Init { .. } => Class::Init,
+        Key::Segment { .. } => Class::Segment,
+        Key::TextSegment { .. } | Key::WholeText { .. } => Class::Text,
+        Key::Multivariant { .. }
+        | Key::Mpd { .. }
+        | Key::MediaPlaylist { .. }
+        | Key::TextPlaylist { .. } => Class::Manifest,
+        Key::Record | Key::Private { .. } => Class::Other,
+    }
+}
+
+/// What came of looking for an object.
+enum Found {
+    Object(Arc<Object>),
+    Nothing,
+    /// It is planned, and isn't there within the time.
+    BeingMade,
+}
+
+fn asset_id(folder: &str) -> Option<AssetId> {
+    let id = folder.strip_prefix("v/")?.strip_suffix('/')?;
+    AssetId::parse(id).ok()
 }
 
 impl Making {
@@ -171,11 +352,7 @@ impl Making {
         else {
             return Ok(None);
         };
-        let id = wanted
-            .folder
-            .strip_prefix("v/")
-            .and_then(|id| id.strip_suffix('/'));
-        let Some(id) = id.and_then(|id| AssetId::parse(id).ok()) else {
+        let Some(id) = asset_id(&wanted.folder) else {
             return Ok(None);
         };
         let Some(asset) = self.catalog.asset(&id).await? else {
@@ -195,231 +372,81 @@ impl Making {
     }
 }
 
-#[expect(
-    clippy::future_not_send,
-    reason = "actix-web runs a request on one thread; its types are not Send"
-)]
-async fn respond(
-    request: &HttpRequest,
-    store: &Store,
-    wanted: &Deliverable,
-) -> Result<Option<HttpResponse>> {
-    let Some((object, mut length)) = locate(store, wanted).await? else {
-        return Ok(None);
-    };
-    // What may be replaced is read once and whole, so that its validator is that of these bytes.
-    let whole = match wanted.key.cache_control() == crate::layout::ENTRY {
-        true => store.get(&object).await?,
-        false => None,
-    };
-    let etag = match &whole {
-        Some(bytes) => {
-            length = bytes.len() as u64;
-            Sidecar::of(&wanted.key, std::slice::from_ref(bytes)).etag
-        }
-        None => etag(store, &object, wanted).await?,
-    };
-    let headers = request.headers();
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &header::HeaderValue| value.to_str().ok())
-    };
-    if text(header::IF_NONE_MATCH).is_some_and(|tags| any_tag_matches(tags, &etag)) {
-        return Ok(Some(
-            start(StatusCode::NOT_MODIFIED, wanted, &etag).finish(),
-        ));
+/// The name of a content coding (RFC 9110 section 8.4.1).
+fn name(coding: Coding) -> &'static str {
+    match coding {
+        Coding::Gzip => "gzip",
+        Coding::Brotli => "br",
     }
-    let selection = match applicable_range(request.method(), headers, &etag) {
-        None => Selection::Whole,
-        range => select(range, length),
-    };
-    let (status, first, end) = match selection {
-        Selection::Unsatisfiable => return Ok(Some(unsatisfiable(length))),
-        Selection::Whole => (StatusCode::OK, 0, length),
-        Selection::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last + 1),
-    };
-    let mut response = start(status, wanted, &etag);
-    if status == StatusCode::PARTIAL_CONTENT {
-        let range = format!("bytes {first}-{}/{length}", end - 1);
-        response.insert_header((header::CONTENT_RANGE, range));
-    }
-    if request.method() == Method::HEAD {
-        response.no_chunking(end - first);
-        return Ok(Some(response.body(actix_web::body::SizedStream::new(
-            end - first,
-            futures_util::stream::empty::<std::result::Result<Bytes, std::io::Error>>(),
-        ))));
-    }
-    let part = |bytes: Bytes| {
-        let at = |place: u64| usize::try_from(place).map_or(bytes.len(), |at| at.min(bytes.len()));
-        bytes.slice(at(first)..at(end))
-    };
-    let body = match whole {
-        Some(bytes) => part(bytes),
-        None => store.get_range(&object, first, end).await?,
-    };
-    Ok(Some(response.body(body)))
 }
 
-/// The object's key and length. An asset under `/v/` may lie in `v/` or at the top of the data
-/// folder.
-async fn locate(store: &Store, wanted: &Deliverable) -> Result<Option<(String, u64)>> {
-    let Deliverable { folder, key } = wanted;
-    let at_top = folder.strip_prefix("v/");
-    for folder in [Some(folder.as_str()), at_top].into_iter().flatten() {
-        let object = format!("{folder}{key}");
-        if let Some(length) = store.size(&object).await? {
-            return Ok(Some((object, length)));
+/// An object in one of its forms.
+struct Representation<'o> {
+    lines: Bytes,
+    etag: &'o str,
+    length: u64,
+    has_ranges: bool,
+}
+
+impl Representation<'_> {
+    fn answer(
+        self,
+        request: &Request<'_>,
+        object: &Object,
+        body: impl FnOnce(std::ops::Range<u64>) -> Body,
+    ) -> Reply {
+        let validators = Validators {
+            etag: self.etag,
+            modified: object.modified,
+        };
+        match evaluate(request, validators, self.length, self.has_ranges) {
+            Outcome::NotModified => Reply::not_modified(&self.lines),
+            Outcome::PreconditionFailed => {
+                Reply::problem(412, "no-store", "the object is not in the state asked for")
+            }
+            Outcome::Send(Selection::Unsatisfiable) => Reply::unsatisfiable(self.length),
+            Outcome::Send(selection) => Reply::content(self.lines, selection, self.length, body),
         }
     }
-    Ok(None)
 }
 
-/// The digest noted when the object was stored; worked out anew where the note is lost.
-async fn etag(store: &Store, object: &str, wanted: &Deliverable) -> Result<String> {
-    let folder = object
-        .strip_suffix(&wanted.key.to_string())
-        .unwrap_or_default();
-    let sidecar = format!("{folder}{}", Sidecar::key(&wanted.key.to_string()));
-    let noted = store.get(&sidecar).await?;
-    if let Some(noted) = noted.and_then(|json| serde_json::from_slice::<Sidecar>(&json).ok()) {
-        return Ok(noted.etag);
-    }
-    let bytes = store.get(object).await?.unwrap_or_default();
-    Ok(Sidecar::of(&wanted.key, &[bytes]).etag)
-}
-
-/// `If-None-Match` compares weakly (RFC 9110 section 13.1.2).
-fn any_tag_matches(tags: &str, etag: &str) -> bool {
-    let matches = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
-    tags.split(',').map(str::trim).any(matches)
-}
-
-/// The `Range` header, unless `If-Range` rules it out; only GET has ranges.
-fn applicable_range<'a>(method: &Method, headers: &'a HeaderMap, etag: &str) -> Option<&'a str> {
-    if method != Method::GET {
-        return None;
-    }
-    let condition = headers.get(header::IF_RANGE);
-    if condition.is_some_and(|condition| condition.as_bytes() != etag.as_bytes()) {
-        return None;
-    }
-    headers.get(header::RANGE)?.to_str().ok()
-}
-
-/// A response with the headers every answer about an object has.
-fn start(status: StatusCode, wanted: &Deliverable, etag: &str) -> HttpResponseBuilder {
-    let mut response = HttpResponse::build(status);
-    cors(&mut response)
-        .insert_header((header::CACHE_CONTROL, wanted.key.cache_control()))
-        .insert_header((header::ETAG, etag))
-        .insert_header((header::ACCEPT_RANGES, "bytes"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    if status != StatusCode::NOT_MODIFIED {
-        response.insert_header((header::CONTENT_TYPE, wanted.key.kind().content_type()));
-    }
-    response
-}
-
-/// The same for every request, with and without `Origin`, so that caches may keep it.
-fn cors(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
-    response
-        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-        .insert_header((
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            "Content-Length, Content-Range, Date, ETag, CMSD-Static",
-        ))
-        .insert_header(("Timing-Allow-Origin", "*"))
-        .insert_header(("Cross-Origin-Resource-Policy", "cross-origin"))
-}
-
-fn preflight() -> HttpResponse {
-    let mut response = HttpResponse::NoContent();
-    cors(&mut response)
-        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"))
-        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "Range, If-None-Match"))
-        .insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"))
-        .finish()
-}
-
-fn method_not_allowed() -> HttpResponse {
-    problem(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "no-store",
-        "only GET and HEAD are served here",
-    )
-    .map_headers(|headers| {
-        headers.insert(
-            header::ALLOW,
-            header::HeaderValue::from_static("GET, HEAD, OPTIONS"),
-        )
-    })
-}
-
-fn not_found() -> HttpResponse {
-    problem(
-        StatusCode::NOT_FOUND,
-        "public, max-age=1",
-        "there is no such object",
-    )
-}
-
-fn unsatisfiable(length: u64) -> HttpResponse {
-    let value = header::HeaderValue::from_str(&format!("bytes */{length}"))
-        .expect("digits are header text");
-    problem(
-        StatusCode::RANGE_NOT_SATISFIABLE,
-        "no-store",
-        "the range lies outside the object",
-    )
-    .map_headers(|headers| headers.insert(header::CONTENT_RANGE, value))
+fn not_found(cache: &str) -> Reply {
+    Reply::problem(404, cache, "there is no such object")
 }
 
 /// A segment that takes longer than a request may: come back soon.
-fn being_made() -> HttpResponse {
-    let mut response = problem(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "no-store",
-        "the segment is being made; ask again",
-    );
-    let soon = header::HeaderValue::from_static("1");
-    response.headers_mut().insert(header::RETRY_AFTER, soon);
-    response
+fn being_made() -> Reply {
+    let mut reply = Reply::problem(503, "no-store", "the segment is being made; ask again");
+    reply.add(format_args!("Retry-After: 1"));
+    reply
 }
 
-fn unavailable(error: &Error) -> HttpResponse {
-    let status = match error.kind() {
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
+fn unavailable() -> Reply {
+    let mut reply = Reply::problem(503, "no-store", "this can't be had now; try again");
+    reply.add(format_args!("Retry-After: 2"));
+    reply
+}
+
+/// URL paths of the HLS entry points in a data folder, at most three folders deep, sorted.
+pub fn entry_points(data: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    find_entries(data, "", 3, &mut found);
+    found.sort();
+    found
+}
+
+fn find_entries(folder: &Path, prefix: &str, depth: u32, found: &mut Vec<String>) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
     };
-    let mut response = problem(status, "no-store", "this can't be had now; try again");
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        let soon = header::HeaderValue::from_static("2");
-        response.headers_mut().insert(header::RETRY_AFTER, soon);
-    }
-    response
-}
-
-/// RFC 9457 problem details.
-fn problem(status: StatusCode, cache: &'static str, detail: &str) -> HttpResponse {
-    let title = status.canonical_reason().unwrap_or("error");
-    let body = serde_json::json!({ "title": title, "status": status.as_u16(), "detail": detail });
-    let mut response = HttpResponse::build(status);
-    cors(&mut response)
-        .insert_header((header::CONTENT_TYPE, "application/problem+json"))
-        .insert_header((header::CACHE_CONTROL, cache))
-        .body(body.to_string())
-}
-
-/// Changes a finished response's headers.
-trait MapHeaders {
-    fn map_headers<T>(self, change: impl FnOnce(&mut HeaderMap) -> T) -> Self;
-}
-
-impl MapHeaders for HttpResponse {
-    fn map_headers<T>(mut self, change: impl FnOnce(&mut HeaderMap) -> T) -> Self {
-        change(self.headers_mut());
-        self
+    for entry in entries.flatten() {
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if name == layout::HLS_NAME {
+            found.push(encoded(&format!("{prefix}{name}")));
+        } else if depth > 0 && !name.starts_with('.') && !layout::is_revision(&name) {
+            find_entries(&entry.path(), &format!("{prefix}{name}/"), depth - 1, found);
+        }
     }
 }

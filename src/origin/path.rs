@@ -1,5 +1,7 @@
 //! From a URL path to an object, or to nothing.
 
+use std::borrow::Cow;
+
 use crate::layout::Key;
 
 /// An object that may be delivered.
@@ -13,9 +15,13 @@ pub(super) struct Deliverable {
 
 /// A URL path with its escapes undone (RFC 3986 section 2.1), without its first slash. `None` for
 /// what is not UTF-8, and for an escaped slash, which would be another path to a cache.
-pub(super) fn decoded(path: &str) -> Option<String> {
+pub(super) fn decoded(path: &str) -> Option<Cow<'_, str>> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    if !path.contains('%') {
+        return Some(Cow::Borrowed(path));
+    }
     let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.strip_prefix('/').unwrap_or(path).bytes();
+    let mut rest = path.bytes();
     while let Some(byte) = rest.next() {
         let byte = match byte {
             b'%' => escape(rest.next()?, rest.next()?).filter(|byte| *byte != b'/')?,
@@ -23,7 +29,7 @@ pub(super) fn decoded(path: &str) -> Option<String> {
         };
         bytes.push(byte);
     }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 fn escape(high: u8, low: u8) -> Option<u8> {

@@ -4,6 +4,7 @@
 //! plain threads; see [`crate::worker`].
 
 mod background;
+mod front;
 mod health;
 mod leftovers;
 mod options;
@@ -15,32 +16,28 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use actix_web::{App, HttpServer, web};
 use tokio::runtime::Runtime;
 
 use crate::access::Access;
-use crate::api::{self, Webhooks, webhooks};
+use crate::api::{Webhooks, webhooks};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::Ingest;
-use crate::origin::{self, Origin};
+use crate::origin::cache::Cache;
+use crate::origin::{self, Making, Origin};
 use crate::outbound;
-use crate::problem;
 use crate::queue::{self, Queue};
 use crate::store::BlockingStore;
+use crate::telemetry::{Metrics, tell_operator};
+use crate::tls::Tls;
 use crate::ui;
+use crate::wire;
 use crate::worker::{Workers, Workshop};
 use health::Health;
 pub use leftovers::{Leftovers, leftovers};
 use workshop::ForApi;
-
-/// How long transfers may go on after the server was told to stop, in seconds.
-const DRAIN_SECONDS: u64 = 25;
-
-/// How long a server that is told to stop still takes connections.
-const NOTICE: Duration = Duration::from_secs(1);
 
 /// The sockets a server listens on.
 #[derive(Debug)]
@@ -74,6 +71,9 @@ struct Parts {
     workshop: ForApi,
     pages: ui::Options,
     health: Health,
+    tls: Option<Tls>,
+    wire: wire::Options,
+    clock: Clock,
 }
 
 impl std::fmt::Debug for Server {
@@ -91,6 +91,7 @@ impl Server {
     /// `Unavailable` when another server has the folder or a part of it can't be opened, `Invalid`
     /// for what the configuration gets wrong.
     pub fn start(config: &Config, listeners: Listeners) -> Result<Self> {
+        raise_file_limit();
         let data = data_folder(config)?;
         let lock = lock(&data)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -111,19 +112,26 @@ impl Server {
         let ingest = Ingest::new(
             catalog.clone(),
             queue.clone(),
-            clock,
+            clock.clone(),
             client,
             &data,
             options::ingest(config),
             options::policies(config)?,
         )?;
         let store = BlockingStore::open(&options::store_place(config, &data))?;
-        let origin = Origin::new(
+        let cache = Cache::new(
             store.store().clone(),
-            catalog.clone(),
-            queue.clone(),
-            origin::PATIENCE,
-        );
+            options::cache(config),
+            runtime.handle().clone(),
+        )?;
+        let making = Making {
+            catalog: catalog.clone(),
+            queue: queue.clone(),
+            patience: origin::PATIENCE,
+        };
+        let delivery = options::delivery(config)?;
+        let metrics = Metrics::new();
+        let origin = Origin::new(cache, &delivery, Some(making), metrics, clock.clone())?;
         let workshop = Workshop::new(
             catalog.clone(),
             queue.clone(),
@@ -141,6 +149,13 @@ impl Server {
         runtime.spawn(webhooks::run(webhooks.clone(), std::future::pending()));
         let health = Health::new(catalog.clone(), queue.clone());
         let pages = options::pages(config)?;
+        let tls = options::tls(config)?;
+        if let Some(tls) = &tls {
+            runtime.spawn(tls.clone().keep_current(|line| tell_operator("tls", line)));
+            tls.warnings()
+                .iter()
+                .for_each(|line| tell_operator("tls", line));
+        }
         Ok(Self {
             listeners,
             runtime,
@@ -156,6 +171,9 @@ impl Server {
                 workshop: ForApi::new(workshop),
                 pages,
                 health,
+                tls,
+                wire: options::wire(config),
+                clock,
             },
             _lock: lock,
         })
@@ -181,106 +199,20 @@ impl Server {
             first_key: _,
             _lock,
         } = self;
-        let health = parts.health.clone();
-        let served = actix_web::rt::System::new().block_on(serve(listeners, parts, health));
+        let served = actix_web::rt::System::new().block_on(front::serve(listeners, parts));
         workers.end();
         runtime.shutdown_timeout(Duration::from_secs(1));
-        served.map_err(|e| Error::io("serving", e))
+        served
     }
 }
 
-async fn serve(listeners: Listeners, parts: Parts, health: Health) -> std::io::Result<()> {
-    let routes = parts.clone();
-    let streams = web::Data::new(api::Streams::default());
-    let ended = streams.clone();
-    let app = move || {
-        let parts = routes.clone();
-        App::new()
-            .app_data(web::Data::new(parts.catalog))
-            .app_data(web::Data::new(parts.queue))
-            .app_data(web::Data::new(parts.access))
-            .app_data(web::Data::new(parts.ingest))
-            .app_data(web::Data::new(parts.webhooks))
-            .app_data(web::Data::new(parts.origin))
-            .app_data(web::Data::from(parts.workshop.removal()))
-            .app_data(web::Data::from(parts.workshop.captions()))
-            .app_data(streams.clone())
-            .app_data(web::Data::new(parts.pages))
-            .app_data(web::Data::new(parts.health))
-            .configure(problem::configure)
-            .configure(health::routes)
-            .configure(api::routes)
-            .configure(ui::routes)
-            .configure(origin::routes)
-    };
-    let main = HttpServer::new(app)
-        .keep_alive(origin::KEEP_ALIVE)
-        .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals()
-        .listen(listeners.main)?
-        .run();
-    let mut handles = vec![main.handle()];
-    let delivery = match listeners.delivery {
-        None => None,
-        Some(listener) => {
-            let app = move || {
-                App::new()
-                    .app_data(web::Data::new(parts.origin.clone()))
-                    .app_data(web::Data::new(parts.health.clone()))
-                    .configure(health::probes)
-                    .configure(origin::routes)
-            };
-            let server = HttpServer::new(app)
-                .keep_alive(origin::KEEP_ALIVE)
-                .shutdown_timeout(DRAIN_SECONDS)
-                .disable_signals()
-                .listen(listener)?
-                .run();
-            handles.push(server.handle());
-            Some(server)
-        }
-    };
-    actix_web::rt::spawn(stop_on_signal(handles, health, ended));
-    match delivery {
-        None => main.await,
-        Some(delivery) => futures_util::future::try_join(main, delivery)
-            .await
-            .map(drop),
-    }
-}
-
-/// Ctrl-C and SIGTERM: says that it is not ready any more, takes no new connections, lets
-/// transfers end. A second signal ends the program at once.
-async fn stop_on_signal(
-    handles: Vec<actix_web::dev::ServerHandle>,
-    health: Health,
-    streams: web::Data<api::Streams>,
-) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return;
-    };
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        if stopping {
-            std::process::exit(3);
-        }
-        stopping = true;
-        health.drain();
-        // Those who ask whether it is ready get to hear it before the listener closes.
-        tokio::time::sleep(NOTICE).await;
-        streams.end();
-        for handle in &handles {
-            drop(handle.stop(true));
-        }
-    }
+/// As many open files as the system allows: each connection is one, and each object held ready.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // With the old limit fewer connections fit.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 fn data_folder(config: &Config) -> Result<PathBuf> {

@@ -10,9 +10,12 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::ingest::{self, Policies};
+use crate::origin::{self, cache};
 use crate::outbound;
 use crate::sandbox;
+use crate::tls::Tls;
 use crate::ui;
+use crate::wire;
 use crate::worker;
 
 /// Threads for what somebody waits for: more than cores, because repackaging one segment takes
@@ -104,7 +107,7 @@ pub(super) fn base_url(config: &Config, listener: &TcpListener) -> Result<BaseUr
         true => format!("localhost:{}", address.port()),
         false => address.to_string(),
     };
-    Ok(BaseUrl::from_host(&host))
+    Ok(BaseUrl::from_host(&host, config.tls.is_some()))
 }
 
 /// The access rules, and the key that had to be made for them.
@@ -124,6 +127,7 @@ pub(super) async fn access(
         hosts: config.hosts.clone(),
         allowed_origins: config.allowed_origins.clone(),
         public_url: public_url.transpose()?,
+        is_secure: config.tls.is_some(),
     };
     Ok((Access::new(catalog.clone(), options), first_key))
 }
@@ -133,4 +137,29 @@ pub(super) fn pages(config: &Config) -> Result<ui::Options> {
         Some(url) => ui::Options::with_media_at(url),
         None => Ok(ui::Options::default()),
     }
+}
+
+pub(super) fn cache(config: &Config) -> cache::Options {
+    let _ = config;
+    cache::Options::default()
+}
+
+/// TLS of both listeners, if there is a certificate.
+pub(super) fn tls(config: &Config) -> Result<Option<Tls>> {
+    config.tls.as_ref().map(Tls::open).transpose()
+}
+
+pub(super) fn wire(config: &Config) -> wire::Options {
+    let limits = &config.limits;
+    wire::Options {
+        max_connections: limits.max_connections,
+        min_rate: limits.min_delivery_bytes_per_second,
+        ..wire::Options::default()
+    }
+}
+
+/// How delivery meets those who ask.
+pub(super) fn delivery(config: &Config) -> Result<origin::Options> {
+    let _ = config;
+    Ok(origin::Options::default())
 }

@@ -198,6 +198,14 @@ impl Cache {
         Some(object)
     }
 
+    /// What is held at `path` and may be served as it is, whatever its kind.
+    pub fn ready(&self, path: &str) -> Option<Arc<Object>> {
+        let object = self.inner.held_anywhere(path)?;
+        let object = self.inner.usable(path, object)?;
+        add(&self.inner.blocks.counters.hits, 1);
+        Some(object)
+    }
+
     /// Forgets that there was nothing at `path`: another process has made it.
     pub fn forget_absence(&self, path: &str) {
         self.inner.setbacks.invalidate(path);

@@ -110,6 +110,11 @@ pub(super) struct Found {
 }
 
 impl Object {
+    /// Where it lies in the store.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
     pub(super) fn new(found: Found) -> Arc<Self> {
         Arc::new(Self {
             key: found.key,
