@@ -24,7 +24,7 @@ mod signed;
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -38,12 +38,14 @@ use crate::queue::Queue;
 use crate::queue::demand::Wanted;
 use crate::telemetry::{Class, DemandOutcome, Metrics, Refused};
 use cache::{Body, Cache, Coding, Object};
+use carry::{Carried, carry};
 use clients::Clients;
 use conditions::{Outcome, Validators, evaluate};
 use gate::{Admission, Gate};
 use path::{Deliverable, decoded, deliverable, encoded};
 use profile::Profile;
 use range::Selection;
+use reply::Lines;
 pub use reply::Reply;
 use request::{Method, Refusal, Request};
 
@@ -68,6 +70,9 @@ pub struct Options {
     pub believes_viewer_address: bool,
     /// The CDN whose headers are spoken.
     pub profile: Profile,
+    /// Origins of web pages that may have signed answers with cookies, for example
+    /// `https://app.example.com`.
+    pub allowed_origins: Vec<String>,
 }
 
 /// What is delivered, and who makes what isn't there yet. Clones share everything.
@@ -82,6 +87,7 @@ struct Shared {
     trusted_hops: u8,
     believes_viewer_address: bool,
     profile: Profile,
+    allowed_origins: Vec<String>,
     clock: Clock,
     metrics: Metrics,
     /// The catalog of what is planned and the queue that makes it; without them only what is
@@ -120,6 +126,7 @@ impl Origin {
             trusted_hops: options.trusted_hops,
             believes_viewer_address: options.believes_viewer_address,
             profile: options.profile,
+            allowed_origins: options.allowed_origins.clone(),
             clock,
             metrics,
             making,
@@ -144,12 +151,14 @@ impl Origin {
     /// The answer to a request.
     pub async fn answer(&self, request: &Request<'_>) -> Reply {
         let path = decoded(request.path);
-        if let Err(refusal) = self.0.admit(request, path.as_deref().unwrap_or_default()) {
-            return Reply::refused(&refusal);
-        }
+        let admission = match self.0.admit(request, path.as_deref().unwrap_or_default()) {
+            Ok(admission) => admission,
+            Err(refusal) => return Reply::refused(&refusal),
+        };
+        let look = self.0.look(request, path.as_deref(), &admission);
         match request.method {
-            Method::Get => self.0.look(request, path.as_deref()).await,
-            Method::Head => self.0.look(request, path.as_deref()).await.without_body(),
+            Method::Get => look.await,
+            Method::Head => look.await.without_body(),
             Method::Options => Reply::preflight(),
             Method::Other => Reply::method_not_allowed(),
         }
@@ -183,16 +192,21 @@ impl Shared {
         viewer.unwrap_or_else(|| clients::client_address(request, self.trusted_hops))
     }
 
-    async fn look(&self, request: &Request<'_>, path: Option<&str>) -> Reply {
+    async fn look(
+        &self,
+        request: &Request<'_>,
+        path: Option<&str>,
+        admission: &Admission,
+    ) -> Reply {
         // What is held was found under its path before, and needs no reading of it.
         if let Some(object) = path.and_then(|path| self.cache.ready(path)) {
-            return self.answer_about(request, &object);
+            return self.answer_about(request, &object, admission);
         }
         let Some(wanted) = path.and_then(deliverable) else {
             return not_found(UNKNOWN_ASSET);
         };
         match self.find_or_make(&wanted).await {
-            Ok(Found::Object(object)) => self.answer_about(request, &object),
+            Ok(Found::Object(object)) => self.answer_about(request, &object, admission),
             Ok(Found::Nothing) => not_found(self.rule_for_missing(&wanted).await),
             Ok(Found::BeingMade) => being_made(),
             Err(e) if e.kind() == ErrorKind::NotFound => not_found(MISSING),
@@ -261,47 +275,137 @@ impl Shared {
 
     /// The answer about an object that is there: of its representations the one the asker likes
     /// best.
-    fn answer_about(&self, request: &Request<'_>, object: &Arc<Object>) -> Reply {
-        let class = class(&object.key);
+    fn answer_about(
+        &self,
+        request: &Request<'_>,
+        object: &Arc<Object>,
+        admission: &Admission,
+    ) -> Reply {
+        let carried = admission.carried.as_deref();
+        if let Some(reply) = carried.and_then(|query| self.carrying(request, object, query)) {
+            return reply;
+        }
         let coding = match reply::is_text(object.key.kind()) {
             true => coding::preferred(request.all("accept-encoding")),
             false => None,
         };
-        if let Some(coding) = coding
-            && let Some(encoded) = object.encoded(coding)
-        {
-            let lines = || self.lines(object, &encoded.etag, Some(name(coding)));
-            let representation = Representation {
-                lines: encoded.head.get_or_init(lines).clone(),
+        let encoded = coding.and_then(|coding| Some((coding, object.encoded(coding)?)));
+        let representation = match encoded {
+            None => Representation {
+                etag: &object.etag,
+                coding: None,
+                length: object.length,
+                head: object.head(),
+            },
+            Some((coding, encoded)) => Representation {
                 etag: &encoded.etag,
+                coding: Some(coding),
                 length: encoded.bytes.len() as u64,
-                has_ranges: false,
-            };
-            let body = |_| Body::Bytes(encoded.bytes.clone());
-            return representation.answer(request, object, body).of(class);
-        }
-        let lines = || self.lines(object, &object.etag, None);
-        let representation = Representation {
-            lines: object.head().get_or_init(lines).clone(),
-            etag: &object.etag,
-            length: object.length,
-            has_ranges: true,
+                head: &encoded.head,
+            },
         };
-        representation
-            .answer(request, object, |range| object.body(range))
-            .of(class)
+        let validators = Validators {
+            etag: representation.etag,
+            modified: object.modified,
+        };
+        let has_ranges = representation.coding.is_none();
+        let outcome = evaluate(request, validators, representation.length, has_ranges);
+        let lines = match admission.is_signed {
+            true => self.lines(object, &representation, self.page(request), true),
+            false => {
+                let render = || self.lines(object, &representation, None, false);
+                representation.head.get_or_init(render).clone()
+            }
+        };
+        let reply = match outcome {
+            Outcome::NotModified => Reply::not_modified(&lines),
+            Outcome::PreconditionFailed => {
+                Reply::problem(412, "no-store", "the object is not in the state asked for")
+            }
+            Outcome::Send(selection) => Reply::content(
+                lines,
+                selection,
+                representation.length,
+                |range| match encoded {
+                    Some((_, encoded)) => Body::Bytes(encoded.bytes.clone()),
+                    None => object.body(range),
+                },
+            ),
+        };
+        reply.of(class(&object.key))
     }
 
-    fn lines(&self, object: &Object, etag: &str, coding: Option<&str>) -> Bytes {
-        let cache = object.key.cache_control();
+    /// A manifest whose URLs have the query that this one was asked with; `None` for what is none.
+    fn carrying(&self, request: &Request<'_>, object: &Arc<Object>, query: &str) -> Option<Reply> {
+        let kind = object.key.kind();
+        let Body::Bytes(stored) = object.body(0..object.length) else {
+            return None;
+        };
+        let bytes = Bytes::from(carry(&stored, kind, query)?.bytes);
+        let lines = Lines {
+            kind,
+            coding: None,
+            cache: Carried::CACHE_CONTROL,
+            validators: None,
+            extra: &[],
+            page: self.page(request),
+        };
+        let length = bytes.len() as u64;
+        let whole = |_| Body::Bytes(bytes);
+        let reply = Reply::content(lines.render(), Selection::Whole, length, whole);
+        Some(reply.of(class(&object.key)))
+    }
+
+    fn lines(
+        &self,
+        object: &Object,
+        representation: &Representation<'_>,
+        page: Option<&str>,
+        is_signed: bool,
+    ) -> Bytes {
+        let rule = object.key.cache_control();
+        // Shared caches must not give it to who did not show a signature.
+        let cache = match is_signed {
+            true => &*rule.replace("public", "private"),
+            false => rule,
+        };
         let tags = layout::cache_tags(asset_name(object), &object.key);
-        reply::object_lines(
-            object,
-            etag,
-            coding,
+        let lines = Lines {
+            kind: object.key.kind(),
+            coding: representation.coding.map(name),
             cache,
-            &self.profile.lines(&tags, cache),
-        )
+            validators: Some(Validators {
+                etag: representation.etag,
+                modified: object.modified,
+            }),
+            extra: &self.profile.lines(&tags, cache),
+            page,
+        };
+        lines.render()
+    }
+
+    /// The web page that asks, if it may have answers with cookies.
+    fn page<'a>(&self, request: &Request<'a>) -> Option<&'a str> {
+        let page = request.field("origin")?;
+        let mut allowed = self.allowed_origins.iter();
+        allowed.any(|origin| origin == page).then_some(page)
+    }
+}
+
+/// An object in one of its forms.
+struct Representation<'o> {
+    etag: &'o str,
+    coding: Option<Coding>,
+    length: u64,
+    /// The header lines, once somebody asked for it.
+    head: &'o OnceLock<Bytes>,
+}
+
+/// The name of a content coding (RFC 9110 section 8.4.1).
+fn name(coding: Coding) -> &'static str {
+    match coding {
+        Coding::Gzip => "gzip",
+        Coding::Brotli => "br",
     }
 }
 
@@ -369,44 +473,6 @@ impl Making {
             track: track.clone(),
             number: *number,
         }))
-    }
-}
-
-/// The name of a content coding (RFC 9110 section 8.4.1).
-fn name(coding: Coding) -> &'static str {
-    match coding {
-        Coding::Gzip => "gzip",
-        Coding::Brotli => "br",
-    }
-}
-
-/// An object in one of its forms.
-struct Representation<'o> {
-    lines: Bytes,
-    etag: &'o str,
-    length: u64,
-    has_ranges: bool,
-}
-
-impl Representation<'_> {
-    fn answer(
-        self,
-        request: &Request<'_>,
-        object: &Object,
-        body: impl FnOnce(std::ops::Range<u64>) -> Body,
-    ) -> Reply {
-        let validators = Validators {
-            etag: self.etag,
-            modified: object.modified,
-        };
-        match evaluate(request, validators, self.length, self.has_ranges) {
-            Outcome::NotModified => Reply::not_modified(&self.lines),
-            Outcome::PreconditionFailed => {
-                Reply::problem(412, "no-store", "the object is not in the state asked for")
-            }
-            Outcome::Send(Selection::Unsatisfiable) => Reply::unsatisfiable(self.length),
-            Outcome::Send(selection) => Reply::content(self.lines, selection, self.length, body),
-        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! An answer, whoever sends it: its status, its header lines, and where its body comes from.
 
 use std::fmt::Write;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use super::cache::{Body, Object};
+use super::cache::Body;
+use super::conditions::Validators;
 use super::profile::Line;
 use super::range::Selection;
 use super::request::Refusal;
@@ -31,6 +33,12 @@ pub struct Reply {
 /// The same for every request, with and without `Origin`, so that caches may keep it (conformance
 /// O07).
 const CORS: &str = "Access-Control-Allow-Origin: *\r\n\
+    Access-Control-Expose-Headers: Content-Length, Content-Range, Date, ETag, CMSD-Static\r\n\
+    Timing-Allow-Origin: *\r\n\
+    Cross-Origin-Resource-Policy: cross-origin\r\n";
+
+/// What follows the origin of a page that may have an answer with cookies.
+const CORS_WITH_COOKIES: &str = "Access-Control-Allow-Credentials: true\r\n\
     Access-Control-Expose-Headers: Content-Length, Content-Range, Date, ETag, CMSD-Static\r\n\
     Timing-Allow-Origin: *\r\n\
     Cross-Origin-Resource-Policy: cross-origin\r\n";
@@ -191,42 +199,61 @@ impl Reply {
     }
 }
 
-/// The header lines of a representation of `object`, those of its content (`Content-`) first.
-/// `coding` names the coding it has been put in, `cache` is the cache rule, `extra` are lines for
-/// the CDN.
-pub(super) fn object_lines(
-    object: &Object,
-    etag: &str,
-    coding: Option<&str>,
-    cache: &str,
-    extra: &[Line],
-) -> Bytes {
-    let kind = object.key.kind();
-    let mut lines = format!("Content-Type: {}\r\n", kind.content_type());
-    let mut add = |name: &str, value: &str| {
-        // Writing to a String can't fail.
-        let _ = write!(lines, "{name}: {value}\r\n");
-    };
-    if let Some(coding) = coding {
-        add("Content-Encoding", coding);
+/// The header lines of a representation, before they are text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lines<'a> {
+    /// What it is.
+    pub(super) kind: Kind,
+    /// The coding that it has been put in.
+    pub(super) coding: Option<&'a str>,
+    /// The cache rule.
+    pub(super) cache: &'a str,
+    /// What tells its states apart; `None` for one that is made for a single request.
+    pub(super) validators: Option<Validators<'a>>,
+    /// Lines for the CDN.
+    pub(super) extra: &'a [Line],
+    /// The origin of a web page that may have the answer with the reader's cookies; otherwise any
+    /// page may have it without them.
+    pub(super) page: Option<&'a str>,
+}
+
+impl Lines<'_> {
+    /// The text, those of the content (`Content-`) first.
+    pub(super) fn render(&self) -> Bytes {
+        let mut lines = format!("Content-Type: {}\r\n", self.kind.content_type());
+        let mut add = |name: &str, value: &str| {
+            // Writing to a String can't fail.
+            let _ = write!(lines, "{name}: {value}\r\n");
+        };
+        if let Some(coding) = self.coding {
+            add("Content-Encoding", coding);
+        }
+        add("Cache-Control", self.cache);
+        if let Some(validators) = self.validators {
+            let modified = UNIX_EPOCH + Duration::from_secs(validators.modified);
+            add("ETag", validators.etag);
+            add("Last-Modified", &httpdate::fmt_http_date(modified));
+        }
+        let has_ranges = self.coding.is_none() && self.validators.is_some();
+        add("Accept-Ranges", if has_ranges { "bytes" } else { "none" });
+        add("X-Content-Type-Options", "nosniff");
+        match (self.page.is_some(), is_text(self.kind)) {
+            (true, _) => add("Vary", "Accept-Encoding, Origin"),
+            (false, true) => add("Vary", "Accept-Encoding"),
+            (false, false) => {}
+        }
+        for (name, value) in self.extra {
+            add(name, value);
+        }
+        match self.page {
+            None => lines.push_str(CORS),
+            Some(page) => {
+                let _ = write!(lines, "Access-Control-Allow-Origin: {page}\r\n");
+                lines.push_str(CORS_WITH_COOKIES);
+            }
+        }
+        Bytes::from(lines)
     }
-    add("Cache-Control", cache);
-    add("ETag", etag);
-    let modified = std::time::UNIX_EPOCH + std::time::Duration::from_secs(object.modified);
-    add("Last-Modified", &httpdate::fmt_http_date(modified));
-    add(
-        "Accept-Ranges",
-        if coding.is_some() { "none" } else { "bytes" },
-    );
-    add("X-Content-Type-Options", "nosniff");
-    if is_text(kind) {
-        add("Vary", "Accept-Encoding");
-    }
-    for (name, value) in extra {
-        add(name, value);
-    }
-    lines.push_str(CORS);
-    Bytes::from(lines)
 }
 
 /// Whether objects of a kind are sent compressed to those who like that.
