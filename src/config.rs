@@ -2,6 +2,7 @@
 //! before. Everything has a default; an unknown key is an error. Only here is the environment read.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -43,10 +44,94 @@ pub struct Config {
     pub strict_sandbox: bool,
     /// TLS of both listeners; plain HTTP without it.
     pub tls: Option<crate::tls::Options>,
-    /// Bounds of what is taken in.
+    /// How objects are delivered.
+    pub delivery: Delivery,
+    /// What delivery holds ready.
+    pub cache: Cache,
+    /// Bounds of what is taken in, and of connections.
     pub limits: Limits,
     /// Policies by name; `default` is what uploads without one are made by.
     pub policies: BTreeMap<String, PolicyOverlay>,
+}
+
+/// How objects are delivered, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Delivery {
+    /// Host names delivered under; any, if there are none.
+    pub hosts: Vec<String>,
+    /// The CDN in front, which decides some headers: `none`, `cloudfront`, `fastly`,
+    /// `cloudflare`, `akamai` or `google`; `cloudfront` if not given.
+    pub cdn: Option<String>,
+    /// Proxies in front that are trusted to say, in `X-Forwarded-For`, whom they ask for.
+    pub trusted_hops: u8,
+    /// Believe `CloudFront-Viewer-Address`: only where nobody but CloudFront reaches the server.
+    pub believe_viewer_address: bool,
+    /// The lock that only the CDN opens.
+    pub lock: Option<Lock>,
+    /// Signed URLs and cookies.
+    pub signed: Signed,
+    /// How often one client may ask.
+    pub rate: Rate,
+    /// Where the access log goes: a path, or `-` for standard output; none if not given.
+    pub access_log: Option<String>,
+}
+
+/// The origin lock.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lock {
+    /// The header field that the CDN sends; `X-Origin-Verify` if not given.
+    pub header: Option<String>,
+    /// Its value; two while the CDN is moved from one to the other.
+    pub secrets: Vec<String>,
+    /// What a verified client certificate is good for: `ignored`, `enough` or `required`.
+    pub certificate: Option<String>,
+}
+
+impl std::fmt::Debug for Lock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lock")
+            .field("header", &self.header)
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Signed URLs and cookies.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Signed {
+    /// Everything delivered needs a signature.
+    pub everything: bool,
+    /// What lies in these folders does, like `/v/cats/`.
+    pub folders: Vec<String>,
+    /// File with the keys of our own tokens.
+    pub token_keys: Option<PathBuf>,
+    /// Files of CloudFront's public keys by their ids.
+    pub cloudfront_keys: BTreeMap<String, PathBuf>,
+}
+
+/// How often one client may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rate {
+    /// Requests a second in the long run; no limit if not given.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// Requests at once after a pause; 200 if not given.
+    pub burst: Option<NonZeroU32>,
+}
+
+/// What delivery holds ready.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// Bytes held in memory; 268435456 if not given.
+    pub memory_bytes: Option<u64>,
+    /// Files held open; 2048 if not given.
+    pub open_files: Option<u64>,
+    /// Milliseconds that the store may take for its first answer; 2500 if not given.
+    pub store_timeout_millis: Option<u64>,
 }
 
 /// Bounds of what is taken in, each named in the error that it causes.
@@ -107,6 +192,8 @@ impl Default for Config {
             allow_private_addresses: false,
             strict_sandbox: false,
             tls: None,
+            delivery: Delivery::default(),
+            cache: Cache::default(),
             limits: Limits::default(),
             policies: BTreeMap::new(),
         }

@@ -14,38 +14,32 @@ mod coding;
 mod conditions;
 pub(crate) mod file;
 pub mod gate;
+mod making;
 pub mod over_actix;
 mod path;
 pub mod profile;
 mod range;
 mod reply;
+mod representation;
 pub mod request;
 mod signed;
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result};
 use crate::layout::{self, Key};
-use crate::media::{AssetId, AssetState, RenditionSummary};
-use crate::queue::Queue;
-use crate::queue::demand::Wanted;
-use crate::telemetry::{Class, DemandOutcome, Metrics, Refused};
-use cache::{Body, Cache, Coding, Object};
-use carry::{Carried, carry};
+use crate::telemetry::{Metrics, Refused};
+use cache::{Cache, Object};
 use clients::Clients;
-use conditions::{Outcome, Validators, evaluate};
 use gate::{Admission, Gate};
+use making::Found;
+pub use making::Making;
 use path::{Deliverable, decoded, deliverable, encoded};
 use profile::Profile;
-use range::Selection;
-use reply::Lines;
 pub use reply::Reply;
 use request::{Method, Refusal, Request};
 
@@ -93,17 +87,6 @@ struct Shared {
     /// The catalog of what is planned and the queue that makes it; without them only what is
     /// stored is delivered.
     making: Option<Making>,
-}
-
-/// Makes what is planned and not there yet.
-#[derive(Debug)]
-pub struct Making {
-    /// What is planned.
-    pub catalog: Catalog,
-    /// Who makes it.
-    pub queue: Queue,
-    /// How long a request waits for it.
-    pub patience: Duration,
 }
 
 impl Origin {
@@ -214,42 +197,6 @@ impl Shared {
         }
     }
 
-    async fn find_or_make(&self, wanted: &Deliverable) -> Result<Found> {
-        if let Some(object) = self.find(wanted).await? {
-            return Ok(Found::Object(object));
-        }
-        let Some(making) = &self.making else {
-            return Ok(Found::Nothing);
-        };
-        let Some(segment) = making.planned(wanted).await? else {
-            return Ok(Found::Nothing);
-        };
-        let object = format!("{}{}", wanted.folder, wanted.key);
-        let store = self.cache.store();
-        let is_stored = || async { Ok(store.size(&object).await?.is_some()) };
-        let since = Instant::now();
-        let made = making
-            .queue
-            .demand(&segment, making.patience, is_stored)
-            .await;
-        let outcome = match made {
-            Ok(true) => DemandOutcome::Made,
-            Ok(false) => DemandOutcome::Late,
-            Err(_) => DemandOutcome::Failed,
-        };
-        let waited = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.metrics.demand_waited(outcome, waited);
-        if !made? {
-            return Ok(Found::BeingMade);
-        }
-        self.cache.forget_absence(&object);
-        Ok(match self.find(wanted).await? {
-            Some(object) => Found::Object(object),
-            // Removed again meanwhile.
-            None => Found::Nothing,
-        })
-    }
-
     async fn find(&self, wanted: &Deliverable) -> Result<Option<Arc<Object>>> {
         let path = format!("{}{}", wanted.folder, wanted.key);
         self.cache.object(&path, &wanted.key).await
@@ -257,9 +204,9 @@ impl Shared {
 
     /// How long caches may keep that `wanted` isn't there.
     async fn rule_for_missing(&self, wanted: &Deliverable) -> &'static str {
-        if let Some(making) = &self.making
-            && let Some(id) = asset_id(&wanted.folder)
-            && !matches!(making.catalog.asset(&id).await, Ok(None))
+        if let Some(Making { catalog, .. }) = &self.making
+            && let Some(id) = making::asset_id(&wanted.folder)
+            && !matches!(catalog.asset(&id).await, Ok(None))
         {
             return MISSING;
         }
@@ -271,208 +218,6 @@ impl Shared {
             Ok(None) => UNKNOWN_ASSET,
             _ => MISSING,
         }
-    }
-
-    /// The answer about an object that is there: of its representations the one the asker likes
-    /// best.
-    fn answer_about(
-        &self,
-        request: &Request<'_>,
-        object: &Arc<Object>,
-        admission: &Admission,
-    ) -> Reply {
-        let carried = admission.carried.as_deref();
-        if let Some(reply) = carried.and_then(|query| self.carrying(request, object, query)) {
-            return reply;
-        }
-        let coding = match reply::is_text(object.key.kind()) {
-            true => coding::preferred(request.all("accept-encoding")),
-            false => None,
-        };
-        let encoded = coding.and_then(|coding| Some((coding, object.encoded(coding)?)));
-        let representation = match encoded {
-            None => Representation {
-                etag: &object.etag,
-                coding: None,
-                length: object.length,
-                head: object.head(),
-            },
-            Some((coding, encoded)) => Representation {
-                etag: &encoded.etag,
-                coding: Some(coding),
-                length: encoded.bytes.len() as u64,
-                head: &encoded.head,
-            },
-        };
-        let validators = Validators {
-            etag: representation.etag,
-            modified: object.modified,
-        };
-        let has_ranges = representation.coding.is_none();
-        let outcome = evaluate(request, validators, representation.length, has_ranges);
-        let lines = match admission.is_signed {
-            true => self.lines(object, &representation, self.page(request), true),
-            false => {
-                let render = || self.lines(object, &representation, None, false);
-                representation.head.get_or_init(render).clone()
-            }
-        };
-        let reply = match outcome {
-            Outcome::NotModified => Reply::not_modified(&lines),
-            Outcome::PreconditionFailed => {
-                Reply::problem(412, "no-store", "the object is not in the state asked for")
-            }
-            Outcome::Send(selection) => Reply::content(
-                lines,
-                selection,
-                representation.length,
-                |range| match encoded {
-                    Some((_, encoded)) => Body::Bytes(encoded.bytes.clone()),
-                    None => object.body(range),
-                },
-            ),
-        };
-        reply.of(class(&object.key))
-    }
-
-    /// A manifest whose URLs have the query that this one was asked with; `None` for what is none.
-    fn carrying(&self, request: &Request<'_>, object: &Arc<Object>, query: &str) -> Option<Reply> {
-        let kind = object.key.kind();
-        let Body::Bytes(stored) = object.body(0..object.length) else {
-            return None;
-        };
-        let bytes = Bytes::from(carry(&stored, kind, query)?.bytes);
-        let lines = Lines {
-            kind,
-            coding: None,
-            cache: Carried::CACHE_CONTROL,
-            validators: None,
-            extra: &[],
-            page: self.page(request),
-        };
-        let length = bytes.len() as u64;
-        let whole = |_| Body::Bytes(bytes);
-        let reply = Reply::content(lines.render(), Selection::Whole, length, whole);
-        Some(reply.of(class(&object.key)))
-    }
-
-    fn lines(
-        &self,
-        object: &Object,
-        representation: &Representation<'_>,
-        page: Option<&str>,
-        is_signed: bool,
-    ) -> Bytes {
-        let rule = object.key.cache_control();
-        // Shared caches must not give it to who did not show a signature.
-        let cache = match is_signed {
-            true => &*rule.replace("public", "private"),
-            false => rule,
-        };
-        let tags = layout::cache_tags(asset_name(object), &object.key);
-        let lines = Lines {
-            kind: object.key.kind(),
-            coding: representation.coding.map(name),
-            cache,
-            validators: Some(Validators {
-                etag: representation.etag,
-                modified: object.modified,
-            }),
-            extra: &self.profile.lines(&tags, cache),
-            page,
-        };
-        lines.render()
-    }
-
-    /// The web page that asks, if it may have answers with cookies.
-    fn page<'a>(&self, request: &Request<'a>) -> Option<&'a str> {
-        let page = request.field("origin")?;
-        let mut allowed = self.allowed_origins.iter();
-        allowed.any(|origin| origin == page).then_some(page)
-    }
-}
-
-/// An object in one of its forms.
-struct Representation<'o> {
-    etag: &'o str,
-    coding: Option<Coding>,
-    length: u64,
-    /// The header lines, once somebody asked for it.
-    head: &'o OnceLock<Bytes>,
-}
-
-/// The name of a content coding (RFC 9110 section 8.4.1).
-fn name(coding: Coding) -> &'static str {
-    match coding {
-        Coding::Gzip => "gzip",
-        Coding::Brotli => "br",
-    }
-}
-
-/// The name of the asset that an object belongs to: the folder that it lies in.
-fn asset_name(object: &Object) -> Option<&str> {
-    let folder = object.location().strip_suffix(&object.key.to_string())?;
-    let name = folder.trim_end_matches('/').rsplit('/').next()?;
-    (!name.is_empty()).then_some(name)
-}
-
-/// What an object is, for the metrics.
-fn class(key: &Key) -> Class {
-    match key {
-        Key::EntryHls | Key::EntryDash => Class::Entry,
-        Key::EntryPoster => Class::Poster,
-        Key::Init { .. } => Class::Init,
-        Key::Segment { .. } => Class::Segment,
-        Key::TextSegment { .. } | Key::WholeText { .. } => Class::Text,
-        Key::Multivariant { .. }
-        | Key::Mpd { .. }
-        | Key::MediaPlaylist { .. }
-        | Key::TextPlaylist { .. } => Class::Manifest,
-        Key::Record | Key::Private { .. } => Class::Other,
-    }
-}
-
-/// What came of looking for an object.
-enum Found {
-    Object(Arc<Object>),
-    Nothing,
-    /// It is planned, and isn't there within the time.
-    BeingMade,
-}
-
-fn asset_id(folder: &str) -> Option<AssetId> {
-    let id = folder.strip_prefix("v/")?.strip_suffix('/')?;
-    AssetId::parse(id).ok()
-}
-
-impl Making {
-    /// The segment that `wanted` is, if some asset that is not complete yet has it planned.
-    async fn planned(&self, wanted: &Deliverable) -> Result<Option<Wanted>> {
-        let Key::Segment {
-            revision,
-            track,
-            number,
-        } = &wanted.key
-        else {
-            return Ok(None);
-        };
-        let Some(id) = asset_id(&wanted.folder) else {
-            return Ok(None);
-        };
-        let Some(asset) = self.catalog.asset(&id).await? else {
-            return Ok(None);
-        };
-        let has = |rendition: &RenditionSummary| {
-            rendition.id == *track && (1..=rendition.segments).contains(number)
-        };
-        let planned = matches!(asset.state, AssetState::Ready | AssetState::Complete)
-            && asset.revision.as_ref() == Some(revision)
-            && asset.renditions.iter().any(has);
-        Ok(planned.then(|| Wanted {
-            asset: id,
-            track: track.clone(),
-            number: *number,
-        }))
     }
 }
 

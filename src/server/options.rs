@@ -7,12 +7,15 @@ use std::time::Duration;
 use crate::access::{self, Access};
 use crate::asset_view::BaseUrl;
 use crate::catalog::Catalog;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::ingest::{self, Policies};
-use crate::origin::{self, cache};
+use crate::origin::gate::{self, KeyFile, Scope, Signed};
+use crate::origin::profile::Profile;
+use crate::origin::{self, cache, clients};
 use crate::outbound;
 use crate::sandbox;
+use crate::signing::Secret;
 use crate::tls::Tls;
 use crate::ui;
 use crate::wire;
@@ -139,9 +142,16 @@ pub(super) fn pages(config: &Config) -> Result<ui::Options> {
     }
 }
 
+/// What delivery holds ready.
 pub(super) fn cache(config: &Config) -> cache::Options {
-    let _ = config;
-    cache::Options::default()
+    let (set, default) = (&config.cache, cache::Options::default());
+    let timeout = set.store_timeout_millis.map(Duration::from_millis);
+    cache::Options {
+        memory_bytes: set.memory_bytes.unwrap_or(default.memory_bytes),
+        open_files: set.open_files.unwrap_or(default.open_files),
+        store_timeout: timeout.unwrap_or(default.store_timeout),
+        ..default
+    }
 }
 
 /// TLS of both listeners, if there is a certificate.
@@ -160,6 +170,67 @@ pub(super) fn wire(config: &Config) -> wire::Options {
 
 /// How delivery meets those who ask.
 pub(super) fn delivery(config: &Config) -> Result<origin::Options> {
-    let _ = config;
-    Ok(origin::Options::default())
+    let set = &config.delivery;
+    let profile = set.cdn.as_deref().map(Profile::parse).transpose()?;
+    Ok(origin::Options {
+        gate: gate::Options {
+            hosts: set.hosts.clone(),
+            lock: set.lock.as_ref().map(lock).transpose()?,
+            signed: signed(config)?,
+        },
+        clients: clients(set.rate),
+        trusted_hops: set.trusted_hops,
+        believes_viewer_address: set.believe_viewer_address,
+        profile: profile.unwrap_or_default(),
+        allowed_origins: config.allowed_origins.clone(),
+    })
+}
+
+fn lock(set: &config::Lock) -> Result<gate::Lock> {
+    let secrets = set.secrets.iter().map(|text| Secret::new(text.as_str()));
+    let header = set.header.clone();
+    Ok(gate::Lock {
+        header: header.unwrap_or_else(|| gate::LOCK_HEADER.to_owned()),
+        secrets: secrets
+            .collect::<Result<_>>()
+            .map_err(|e| e.context("delivery.lock.secrets"))?,
+        certificate: match set.certificate.as_deref() {
+            None | Some("ignored") => gate::Certificate::Ignored,
+            Some("enough") => gate::Certificate::Enough,
+            Some("required") => gate::Certificate::Required,
+            Some(other) => {
+                return Err(Error::invalid(format!(
+                    "delivery.lock.certificate: `{other}`; write ignored, enough or required"
+                )));
+            }
+        },
+    })
+}
+
+fn signed(config: &Config) -> Result<Signed> {
+    let set = &config.delivery.signed;
+    let key = |(id, file): (&String, &PathBuf)| KeyFile {
+        key_pair_id: id.clone(),
+        file: file.clone(),
+    };
+    let public_url = config.public_url.as_deref().map(BaseUrl::parse);
+    Ok(Signed {
+        scope: match (set.everything, set.folders.is_empty()) {
+            (true, _) => Scope::Everything,
+            (false, true) => Scope::Nothing,
+            (false, false) => Scope::Folders(set.folders.clone()),
+        },
+        token_keys: set.token_keys.clone(),
+        cloudfront_keys: set.cloudfront_keys.iter().map(key).collect(),
+        public_url: public_url.transpose()?,
+    })
+}
+
+fn clients(set: config::Rate) -> clients::Options {
+    let default = clients::Options::default();
+    clients::Options {
+        requests_per_second: set.requests_per_second,
+        burst: set.burst.unwrap_or(default.burst),
+        ..default
+    }
 }

@@ -185,6 +185,7 @@ impl Connection {
                         request: request(&head, self.peer, self.about),
                         head: &head,
                         tls: self.about.tls,
+                        began,
                     };
                     let step = answer(&asked, stream, out, &self.thread).await?;
                     let length = head.length;
@@ -254,6 +255,8 @@ struct Asked<'h> {
     request: Request<'h>,
     head: &'h Head<'h>,
     tls: Tls,
+    /// When its first bytes were there.
+    began: Instant,
 }
 
 fn request<'h>(head: &'h Head<'h>, peer: SocketAddr, about: About) -> Request<'h> {
@@ -275,7 +278,7 @@ async fn answer(
     out: &mut Vec<u8>,
     thread: &Thread,
 ) -> io::Result<Step> {
-    let began = Instant::now();
+    let began = asked.began;
     let metrics = thread.origin.metrics();
     let _in_flight = metrics.in_flight();
     let reply = thread.origin.answer(&asked.request).await;

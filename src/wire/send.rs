@@ -93,6 +93,7 @@ impl<'s> Sender<'s> {
             let written = match self.try_write(first, second) {
                 Some(written) => written?,
                 None => {
+                    self.check_pace()?;
                     let parts = [IoSlice::new(first), IoSlice::new(second)];
                     within(self.pace.stall, self.stream.write_vectored(&parts)).await?
                 }
@@ -103,7 +104,7 @@ impl<'s> Sender<'s> {
             let of_first = written.min(first.len());
             first = &first[of_first..];
             second = &second[written - of_first..];
-            self.count(written)?;
+            self.sent += written as u64;
         }
         Ok(())
     }
@@ -134,7 +135,7 @@ impl<'s> Sender<'s> {
             return self.copy_file(head, &file, range).await;
         }
         let sent = within(self.pace.stall, announce(self.stream.socket(), head)).await?;
-        self.count(sent)?;
+        self.sent += sent as u64;
         self.write(&head[sent..], &[]).await?;
         let mut at = range.start;
         while at < range.end {
@@ -145,7 +146,8 @@ impl<'s> Sender<'s> {
                 return Err(file::ended_early());
             }
             at += sent as u64;
-            self.count(sent)?;
+            self.sent += sent as u64;
+            self.check_pace()?;
         }
         Ok(())
     }
@@ -170,9 +172,8 @@ impl<'s> Sender<'s> {
         self.write(head, &[]).await
     }
 
-    /// Counts bytes sent; too few in too long a time is an error.
-    fn count(&mut self, bytes: usize) -> io::Result<()> {
-        self.sent += bytes as u64;
+    /// Too few bytes taken in too long a time are an error.
+    fn check_pace(&self) -> io::Result<()> {
         let elapsed = self.began.elapsed();
         let due = elapsed.as_secs().saturating_mul(self.pace.min_rate);
         if elapsed > self.pace.stall && self.sent < due {

@@ -1,0 +1,178 @@
+//! The answer about an object that is there: which of its forms, under which conditions, and how
+//! much of it.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use super::Shared;
+use super::cache::{Body, Coding, Object};
+use super::carry::{Carried, carry};
+use super::coding;
+use super::conditions::{Outcome, Validators, evaluate};
+use super::gate::Admission;
+use super::range::Selection;
+use super::reply::{self, Lines, Reply};
+use super::request::Request;
+use crate::layout::{self, Key};
+use crate::telemetry::Class;
+
+impl Shared {
+    /// The answer about an object that is there: of its representations the one the asker likes
+    /// best.
+    pub(super) fn answer_about(
+        &self,
+        request: &Request<'_>,
+        object: &Arc<Object>,
+        admission: &Admission,
+    ) -> Reply {
+        let carried = admission.carried.as_deref();
+        if let Some(reply) = carried.and_then(|query| self.carrying(request, object, query)) {
+            return reply;
+        }
+        let coding = match reply::is_text(object.key.kind()) {
+            true => coding::preferred(request.all("accept-encoding")),
+            false => None,
+        };
+        let encoded = coding.and_then(|coding| Some((coding, object.encoded(coding)?)));
+        let representation = match encoded {
+            None => Representation {
+                etag: &object.etag,
+                coding: None,
+                length: object.length,
+                head: object.head(),
+            },
+            Some((coding, encoded)) => Representation {
+                etag: &encoded.etag,
+                coding: Some(coding),
+                length: encoded.bytes.len() as u64,
+                head: &encoded.head,
+            },
+        };
+        let validators = Validators {
+            etag: representation.etag,
+            modified: object.modified,
+        };
+        let has_ranges = representation.coding.is_none();
+        let outcome = evaluate(request, validators, representation.length, has_ranges);
+        let lines = match admission.is_signed {
+            true => self.lines(object, &representation, self.page(request), true),
+            false => {
+                let render = || self.lines(object, &representation, None, false);
+                representation.head.get_or_init(render).clone()
+            }
+        };
+        let reply = match outcome {
+            Outcome::NotModified => Reply::not_modified(&lines),
+            Outcome::PreconditionFailed => {
+                Reply::problem(412, "no-store", "the object is not in the state asked for")
+            }
+            Outcome::Send(selection) => Reply::content(
+                lines,
+                selection,
+                representation.length,
+                |range| match encoded {
+                    Some((_, encoded)) => Body::Bytes(encoded.bytes.clone()),
+                    None => object.body(range),
+                },
+            ),
+        };
+        reply.of(class(&object.key))
+    }
+
+    /// A manifest whose URLs have the query that this one was asked with; `None` for what is none.
+    fn carrying(&self, request: &Request<'_>, object: &Arc<Object>, query: &str) -> Option<Reply> {
+        let kind = object.key.kind();
+        let Body::Bytes(stored) = object.body(0..object.length) else {
+            return None;
+        };
+        let bytes = Bytes::from(carry(&stored, kind, query)?.bytes);
+        let lines = Lines {
+            kind,
+            coding: None,
+            cache: Carried::CACHE_CONTROL,
+            validators: None,
+            extra: &[],
+            page: self.page(request),
+        };
+        let length = bytes.len() as u64;
+        let whole = |_| Body::Bytes(bytes);
+        let reply = Reply::content(lines.render(), Selection::Whole, length, whole);
+        Some(reply.of(class(&object.key)))
+    }
+
+    fn lines(
+        &self,
+        object: &Object,
+        representation: &Representation<'_>,
+        page: Option<&str>,
+        is_signed: bool,
+    ) -> Bytes {
+        let rule = object.key.cache_control();
+        // Shared caches must not give it to who did not show a signature.
+        let cache = match is_signed {
+            true => &*rule.replace("public", "private"),
+            false => rule,
+        };
+        let tags = layout::cache_tags(asset_name(object), &object.key);
+        let lines = Lines {
+            kind: object.key.kind(),
+            coding: representation.coding.map(name),
+            cache,
+            validators: Some(Validators {
+                etag: representation.etag,
+                modified: object.modified,
+            }),
+            extra: &self.profile.lines(&tags, cache),
+            page,
+        };
+        lines.render()
+    }
+
+    /// The web page that asks, if it may have answers with cookies.
+    fn page<'a>(&self, request: &Request<'a>) -> Option<&'a str> {
+        let page = request.field("origin")?;
+        let mut allowed = self.allowed_origins.iter();
+        allowed.any(|origin| origin == page).then_some(page)
+    }
+}
+
+/// An object in one of its forms.
+struct Representation<'o> {
+    etag: &'o str,
+    coding: Option<Coding>,
+    length: u64,
+    /// The header lines, once somebody asked for it.
+    head: &'o OnceLock<Bytes>,
+}
+
+/// The name of a content coding (RFC 9110 section 8.4.1).
+fn name(coding: Coding) -> &'static str {
+    match coding {
+        Coding::Gzip => "gzip",
+        Coding::Brotli => "br",
+    }
+}
+
+/// The name of the asset that an object belongs to: the folder that it lies in.
+fn asset_name(object: &Object) -> Option<&str> {
+    let folder = object.location().strip_suffix(&object.key.to_string())?;
+    let name = folder.trim_end_matches('/').rsplit('/').next()?;
+    (!name.is_empty()).then_some(name)
+}
+
+/// What an object is, for the metrics.
+fn class(key: &Key) -> Class {
+    match key {
+        Key::EntryHls | Key::EntryDash => Class::Entry,
+        Key::EntryPoster => Class::Poster,
+        Key::Init { .. } => Class::Init,
+        Key::Segment { .. } => Class::Segment,
+        Key::TextSegment { .. } | Key::WholeText { .. } => Class::Text,
+        Key::Multivariant { .. }
+        | Key::Mpd { .. }
+        | Key::MediaPlaylist { .. }
+        | Key::TextPlaylist { .. } => Class::Manifest,
+        Key::Record | Key::Private { .. } => Class::Other,
+    }
+}
