@@ -27,6 +27,12 @@ use self::watch::{Stamps, Watch};
 use crate::clock::{Clock, rfc3339};
 use crate::error::{Error, Result};
 
+/// From when to when a certificate in DER is valid, in milliseconds since 1970; `None` if it is
+/// none.
+pub fn validity(der: &[u8]) -> Option<(i64, i64)> {
+    certificate::Facts::read(der).map(|facts| (facts.not_before, facts.not_after))
+}
+
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 

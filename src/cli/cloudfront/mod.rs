@@ -1,5 +1,6 @@
 //! `headwater cloudfront`: what puts Amazon CloudFront in front of the origin.
 
+mod doctor;
 mod template;
 
 use crate::error::Result;
@@ -14,10 +15,13 @@ pub(super) struct Arguments {
 enum Command {
     /// Print a CloudFormation or Terraform template of a distribution
     Template(template::Arguments),
+    /// Examine a CDN from outside, and say how to mend what is wrong
+    Doctor(doctor::Arguments),
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Command::Template(arguments) => template::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
     }
 }
