@@ -89,8 +89,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["src/tls/", "src/wire/"]),
     ("rcgen", &["src/tls/"]),
     ("moka", &["src/origin/cache/", "src/signing/"]),
-    ("brotli", &["src/origin/cache/"]),
-    ("flate2", &["src/origin/cache/"]),
+    ("brotli", &["src/cloudfront/doctor/", "src/origin/cache/"]),
+    ("flate2", &["src/cloudfront/doctor/", "src/origin/cache/"]),
 ];
 
 /// The only file with `unsafe` in it.
