@@ -37,6 +37,9 @@ const CORS: &str = "Access-Control-Allow-Origin: *\r\n\
     Timing-Allow-Origin: *\r\n\
     Cross-Origin-Resource-Policy: cross-origin\r\n";
 
+const PROBLEM: &str =
+    "Content-Type: application/problem+json\r\nX-Content-Type-Options: nosniff\r\n";
+
 /// What follows the origin of a page that may have an answer with cookies.
 const CORS_WITH_COOKIES: &str = "Access-Control-Allow-Credentials: true\r\n\
     Access-Control-Expose-Headers: Content-Length, Content-Range, Date, ETag, CMSD-Static\r\n\
@@ -101,7 +104,7 @@ impl Reply {
         let mut reply = Self {
             status,
             fixed: Bytes::from_static(CORS.as_bytes()),
-            own: format!("Content-Type: application/problem+json\r\nCache-Control: {cache}\r\n"),
+            own: format!("{PROBLEM}Cache-Control: {cache}\r\n"),
             length: None,
             body: Body::Empty,
             class: Class::Other,
