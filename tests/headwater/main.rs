@@ -12,6 +12,8 @@
 mod bad_input;
 mod bucket;
 mod clips;
+#[cfg(feature = "origin")]
+mod cloudfront;
 mod crash;
 #[cfg(feature = "transcode")]
 mod joins;

@@ -190,14 +190,20 @@ impl Resolve for Counting {
     }
 }
 
-/// Whether a connection serves a second request after it was idle for that long. `None` where
-/// that can't be seen: the host is an address, or a request fails.
-pub(super) fn keeps_idle(url: &Url, idle: Duration) -> Option<bool> {
+/// Whether a connection serves a second request, with `fields`, after it was idle for that long.
+/// `None` where that can't be seen: the host is an address, or a request isn't answered well (a
+/// server may close the connection after a refusal).
+pub(super) fn keeps_idle(url: &Url, fields: &[(String, String)], idle: Duration) -> Option<bool> {
     url.domain()?;
     let lookups = Arc::new(AtomicUsize::new(0));
     let resolver = Arc::new(Counting(Arc::clone(&lookups)));
-    let http = builder().dns_resolver(resolver).build().ok()?;
-    let ask = || answer(http.head(url.clone()).send().ok()?).ok();
+    let headers = header_map(fields).ok()?;
+    let builder = builder().dns_resolver(resolver).default_headers(headers);
+    let http = builder.build().ok()?;
+    let ask = || {
+        let answer = answer(http.head(url.clone()).send().ok()?).ok()?;
+        (answer.status == 200).then_some(())
+    };
     ask()?;
     let before = lookups.load(Ordering::Relaxed);
     std::thread::sleep(idle);

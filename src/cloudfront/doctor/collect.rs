@@ -174,7 +174,7 @@ fn origin_seen(origin: &Origin, sample: &Seen, tell: &dyn Fn(&str)) -> Result<Or
             "leaving a connection to the origin idle for {seconds} s"
         ));
         let idle = Duration::from_secs(seconds.into());
-        (seconds, client::keeps_idle(&url, idle))
+        (seconds, client::keeps_idle(&url, &secret, idle))
     });
     Ok(OriginSeen {
         without_secret: stranger.get(&url, &[]),

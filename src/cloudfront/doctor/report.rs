@@ -126,10 +126,15 @@ impl fmt::Display for Report {
             }
         }
         let fine = self.findings.len() - self.faults - self.warnings;
-        writeln!(
-            f,
-            "{fine} ok, {} warnings, {} faults",
-            self.warnings, self.faults
-        )
+        let (warnings, faults) = (
+            counted(self.warnings, "warning"),
+            counted(self.faults, "fault"),
+        );
+        writeln!(f, "{fine} ok, {warnings}, {faults}")
     }
+}
+
+fn counted(number: usize, word: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {word}{plural}")
 }

@@ -52,7 +52,15 @@ pub const EXPOSED_HEADERS: [&str; 5] = [
     "CMSD-Static",
 ];
 /// What scripts may send (as our server says it).
-pub const ALLOWED_HEADERS: [&str; 2] = ["Range", "If-None-Match"];
+pub const ALLOWED_HEADERS: [&str; 7] = [
+    "Range",
+    "If-None-Match",
+    "If-Modified-Since",
+    "CMCD-Request",
+    "CMCD-Object",
+    "CMCD-Status",
+    "CMCD-Session",
+];
 /// Seconds that a browser keeps the answer to a preflight (as our server says it).
 pub const PREFLIGHT_TTL: u32 = 86_400;
 /// Headers that our server sends and S3 doesn't.

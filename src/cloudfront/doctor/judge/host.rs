@@ -120,7 +120,7 @@ fn idle(seconds: u32, kept: Option<bool>) -> Finding {
         None => Finding::warning(
             "keep-alive",
             "can't be seen",
-            "name the origin by a DNS name that answers",
+            "name the origin by its DNS name, and give --secret-header if it is locked",
         ),
     }
 }
