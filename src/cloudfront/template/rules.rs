@@ -162,6 +162,10 @@ impl CachePolicy {
     }
 }
 
+/// What lies beside the objects of a title in a bucket and is nobody's: the record, plan and report.
+/// Like all that no pattern matches, it isn't there; these are looked at first.
+pub const HIDDEN: [&str; 2] = ["v/*/presentation.json", "v/*/r/*"];
+
 /// Which objects are kept how. The first pattern that matches decides; a `*` matches `/` too.
 pub const BEHAVIOURS: [(&str, CachePolicy); 5] = [
     ("v/*/*/*.m3u8", CachePolicy::Playlists),
@@ -171,8 +175,12 @@ pub const BEHAVIOURS: [(&str, CachePolicy); 5] = [
     ("v/*", CachePolicy::Entries),
 ];
 
-/// The policy of a URL path, without its first slash: that of the first pattern that matches.
+/// The policy of a URL path, without its first slash: that of the first pattern that matches. `None`
+/// for what isn't delivered.
 pub fn policy_of(path: &str) -> Option<CachePolicy> {
+    if HIDDEN.iter().any(|pattern| matches(pattern, path)) {
+        return None;
+    }
     let found = BEHAVIOURS
         .iter()
         .find(|(pattern, _)| matches(pattern, path));
@@ -282,6 +290,14 @@ mod tests {
             let age = max_age(key.cache_control());
             prop_assert!((policy.min_ttl()..=policy.max_ttl()).contains(&age));
             prop_assert!(policy.is_encoded() || !is_text(key.kind()));
+        }
+
+        #[test]
+        fn what_is_private_has_no_policy(revision in "[0-9a-f]{32}", asset in "[A-Za-z0-9._-]{1,64}") {
+            let plan = Key::Private { revision, name: "plan.json".into() };
+            for key in [Key::Record, plan] {
+                prop_assert_eq!(policy_of(&format!("v/{asset}/{key}")), None);
+            }
         }
 
         #[test]

@@ -20,7 +20,7 @@ pub(super) fn resource(distribution: &Distribution) -> Map {
         .with_some("OriginGroups", origins::groups(distribution))
         .with("CacheBehaviors", behaviours(distribution))
         .explained("The first pattern that matches decides.")
-        .with("DefaultCacheBehavior", default_behaviour(distribution))
+        .with("DefaultCacheBehavior", not_found(distribution))
         .with("CustomErrorResponses", errors())
         .explained("How long errors stay in caches; CloudFront's default is 10 s.")
         .with(
@@ -63,7 +63,12 @@ fn behaviours(distribution: &Distribution) -> Vec<Map> {
             .with_some("TrustedKeyGroups", signers)
             .and(methods())
     };
-    BEHAVIOURS.into_iter().map(behaviour).collect()
+    let hidden = rules::HIDDEN.map(|pattern| {
+        let pattern = Map::new().with("PathPattern", pattern);
+        pattern.and(not_found(distribution))
+    });
+    let delivered = BEHAVIOURS.into_iter().map(behaviour);
+    hidden.into_iter().chain(delivered).collect()
 }
 
 fn methods() -> Map {
@@ -73,7 +78,8 @@ fn methods() -> Map {
         .with("CachedMethods", rules::METHODS)
 }
 
-fn default_behaviour(distribution: &Distribution) -> Map {
+/// What is answered at the edge.
+fn not_found(distribution: &Distribution) -> Map {
     let function = Map::new().with("EventType", "viewer-request").with(
         "FunctionARN",
         attribute(format!("{}.FunctionARN", policies::NOT_FOUND)),

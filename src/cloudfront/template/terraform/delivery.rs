@@ -1,7 +1,7 @@
 //! The distribution itself.
 
 use super::super::distribution::Distribution;
-use super::super::hcl::{Body, raw};
+use super::super::hcl::{Body, Hcl, raw};
 use super::super::rules::{self, BEHAVIOURS, CachePolicy};
 use super::origins;
 
@@ -21,7 +21,7 @@ pub(super) fn resource(distribution: &Distribution) -> Body {
         .and(origins::origins(distribution))
         .comment("The first pattern that matches decides.")
         .and(behaviours(distribution))
-        .block("default_cache_behavior", default_behaviour(distribution))
+        .block("default_cache_behavior", not_found(distribution))
         .comment("How long errors stay in caches; CloudFront's default is 10 s.")
         .and(errors())
         .block(
@@ -44,6 +44,13 @@ fn certificate(distribution: &Distribution) -> Body {
 
 fn behaviours(distribution: &Distribution) -> Body {
     let mut blocks = Body::new();
+    for pattern in rules::HIDDEN {
+        let hidden = Body::new().with("path_pattern", pattern);
+        blocks = blocks.block(
+            "ordered_cache_behavior",
+            hidden.and(not_found(distribution)),
+        );
+    }
     for (pattern, policy) in BEHAVIOURS {
         let signers = (!distribution.signers.is_empty())
             .then(|| vec![raw("aws_cloudfront_key_group.signers.id")]);
@@ -64,7 +71,7 @@ fn behaviours(distribution: &Distribution) -> Body {
     blocks
 }
 
-fn policy_id(policy: CachePolicy) -> super::super::hcl::Hcl {
+fn policy_id(policy: CachePolicy) -> Hcl {
     raw(format!("aws_cloudfront_cache_policy.{}.id", policy.name()))
 }
 
@@ -75,7 +82,8 @@ fn methods() -> Body {
         .with("cached_methods", rules::METHODS)
 }
 
-fn default_behaviour(distribution: &Distribution) -> Body {
+/// What is answered at the edge.
+fn not_found(distribution: &Distribution) -> Body {
     let function = Body::new()
         .with("event_type", "viewer-request")
         .with("function_arn", raw("aws_cloudfront_function.not_found.arn"));
