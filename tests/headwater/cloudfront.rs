@@ -237,7 +237,7 @@ fn templates_say_what_the_server_says() {
 fn templates_are_more_patient_than_the_server_and_less_than_its_connections() {
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     assert!(origin::PATIENCE < seconds(rules::READ_TIMEOUT));
-    assert!(rules::READ_TIMEOUT <= rules::RESPONSE_COMPLETION_TIMEOUT);
+    const { assert!(rules::READ_TIMEOUT <= rules::RESPONSE_COMPLETION_TIMEOUT) };
     let kept = wire::Options::default().keep_alive;
     assert!(seconds(rules::KEEP_ALIVE_TIMEOUT) < kept);
 }

@@ -6,6 +6,7 @@
 mod cloudformation;
 mod distribution;
 mod hcl;
+mod names;
 mod options;
 mod public_key;
 pub mod rules;

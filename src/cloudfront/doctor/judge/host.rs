@@ -50,11 +50,9 @@ pub(super) fn origin(seen: &OriginSeen, now: i64) -> Vec<Finding> {
     if let Some(outcome) = &seen.with_secret {
         findings.push(opened(outcome, seen.tag_through_cdn.as_deref()));
     }
-    for outcome in &seen.strange {
-        // No answer at all repeats nothing.
-        if let Ok(answer) = outcome {
-            findings.push(not_reflected("reflection", answer));
-        }
+    // No answer at all repeats nothing.
+    for answer in seen.strange.iter().flatten() {
+        findings.push(not_reflected("reflection", answer));
     }
     if let Some((seconds, kept)) = seen.kept {
         findings.push(idle(seconds, kept));
