@@ -30,6 +30,23 @@ pub(super) static SECONDS: Scale = Scale {
     units: 1_000_000,
 };
 
+/// Milliseconds of media in a player's buffer, told in seconds.
+pub(super) static BUFFERED: Scale = Scale {
+    bounds: &[
+        0, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 60_000, 120_000,
+    ],
+    units: 1_000,
+};
+
+/// Kilobits a second.
+pub(super) static KILOBITS: Scale = Scale {
+    bounds: &[
+        64, 128, 256, 500, 1_000, 2_000, 3_000, 4_500, 6_000, 9_000, 15_000, 25_000, 50_000,
+        100_000,
+    ],
+    units: 1,
+};
+
 impl Histogram {
     /// An empty one for durations; [`Self::observe`] takes microseconds, seconds are told.
     pub fn seconds() -> Self {

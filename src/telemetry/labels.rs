@@ -16,6 +16,11 @@ macro_rules! labelled {
                 match self { $(Self::$value => $label,)* }
             }
 
+            /// The one of that name.
+            pub fn parse(label: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.label() == label)
+            }
+
             pub(super) const COUNT: usize = Self::ALL.len();
 
             pub(super) fn place(self) -> usize {
@@ -24,6 +29,8 @@ macro_rules! labelled {
         }
     };
 }
+
+pub(super) use labelled;
 
 labelled! {
     /// What a request was for.

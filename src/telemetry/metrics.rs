@@ -7,10 +7,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
+use super::cmcd::Found;
 use super::histogram::{Counted, Histogram, SECONDS};
 use super::labels::{
     Class, DemandOutcome, Refused, STATUSES, Tls, Version, status_label, status_place,
 };
+use super::reports::Reports;
 use super::sample::{self, Format, Sample, Value};
 use super::shards::Shards;
 
@@ -72,6 +74,7 @@ struct Shared {
     counters: Shards<Counters>,
     refused: [AtomicU64; Refused::COUNT],
     demand: [Histogram; DemandOutcome::COUNT],
+    reports: Reports,
     sources: RwLock<Vec<Source>>,
 }
 
@@ -124,6 +127,7 @@ impl Metrics {
                 counters: Shards::new(Counters::new),
                 refused: Default::default(),
                 demand: std::array::from_fn(|_| Histogram::seconds()),
+                reports: Reports::new(),
                 sources: RwLock::default(),
             }),
         }
@@ -165,6 +169,11 @@ impl Metrics {
         self.shared.demand[outcome.place()].observe(micros);
     }
 
+    /// A request had this of a player's report.
+    pub fn reported(&self, found: &Found) {
+        self.shared.reports.add(found);
+    }
+
     /// Has samples that are counted elsewhere written too: `source` is asked each time, and must
     /// not wait for anything.
     pub fn register(&self, source: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
@@ -178,6 +187,7 @@ impl Metrics {
         let mut samples = self.of_requests();
         samples.extend(self.of_connections());
         samples.extend(self.of_demand());
+        samples.extend(self.shared.reports.samples());
         let sources = self.shared.sources.read();
         for source in sources
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -381,6 +391,28 @@ mod tests {
                 "headwater_connections_accepted_total 1",
             ],
         );
+    }
+
+    #[test]
+    fn players_reports_are_added_up_without_their_sessions() {
+        let metrics = Metrics::new();
+        let of = |query| Found::of(Some(query), std::iter::empty());
+        metrics.reported(&of(
+            "CMCD=ot%3Dv,sf%3Dh,bs,bl%3D700,br%3D3000,sid%3D%22secret%22",
+        ));
+        metrics.reported(&of("CMCD=ot%3Dnonsense"));
+        metrics.reported(&of("other=1"));
+        assert_has(
+            &metrics,
+            &[
+                "headwater_cmcd_requests_total{ot=\"v\",sf=\"h\",st=\"none\"} 1",
+                "headwater_cmcd_starved_total{ot=\"v\"} 1",
+                "headwater_cmcd_invalid_total 1",
+                "headwater_cmcd_buffer_seconds_bucket{le=\"1\"} 1",
+                "headwater_cmcd_bitrate_kbps_count 1",
+            ],
+        );
+        assert!(!text(&metrics).contains("secret"));
     }
 
     #[test]

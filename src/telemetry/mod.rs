@@ -5,13 +5,18 @@
 //! lost. The one door to `prometheus_client`, which only writes the text; counting is done with
 //! plain atomic numbers, because it is done for each request.
 
+mod cmcd;
+mod cmsd;
 mod histogram;
 mod labels;
 mod metrics;
 mod operator;
+mod reports;
 mod sample;
 mod shards;
 
+pub use cmcd::{Cmcd, Found, ObjectType, StreamType, StreamingFormat};
+pub use cmsd::{Facts, cmsd_static};
 pub use histogram::{Counted, Histogram};
 pub use labels::{Class, DemandOutcome, Refused, Tls, Version};
 pub use metrics::{Answered, Connection, InFlight, Metrics};
