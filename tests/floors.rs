@@ -76,7 +76,12 @@ const DOORS: &[(&str, &[&str])] = &[
     ("actix_multipart", &["src/ingest/"]),
     (
         "reqwest",
-        &["src/cloudfront/doctor/", "src/outbound/", "src/verify/"],
+        &[
+            "src/cloudfront/doctor/",
+            "src/outbound/",
+            "src/tls/acme/",
+            "src/verify/",
+        ],
     ),
     ("actix_http", &["src/wire/"]),
     ("actix_service", &["src/wire/"]),
@@ -87,6 +92,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rsa", &["src/signing/"]),
     ("rustls", &["src/tls/", "src/wire/"]),
     ("tokio_rustls", &["src/tls/", "src/wire/"]),
+    ("instant_acme", &["src/tls/acme/"]),
     ("rcgen", &["src/tls/"]),
     ("moka", &["src/origin/cache/", "src/signing/"]),
     ("brotli", &["src/cloudfront/doctor/", "src/origin/cache/"]),

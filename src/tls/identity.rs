@@ -19,6 +19,8 @@ const DAY_MILLIS: i64 = 86_400_000;
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     pub(super) certified: Arc<CertifiedKey>,
+    /// First instant of the certificate's validity, in milliseconds since 1970.
+    pub(super) not_before: i64,
     /// Last instant of the certificate's validity, in milliseconds since 1970.
     pub(super) not_after: i64,
     /// What an operator should know of it although it works.
@@ -62,6 +64,7 @@ impl Identity {
         Ok(Self {
             warnings: warnings(&facts, names.0, now),
             certified: Arc::clone(&certified),
+            not_before: leaf.not_before,
             not_after: leaf.not_after,
         })
     }

@@ -10,6 +10,7 @@ use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, ServerSessio
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 
+use super::challenge::{self, Challenges, is_challenge};
 use super::clients::verifier;
 use super::identity::Identity;
 use super::{Options, both_or_neither};
@@ -25,6 +26,8 @@ pub(super) struct Material {
     clients: Option<Arc<dyn ClientCertVerifier>>,
     /// What an operator should know of the clients' side.
     client_warnings: Vec<String>,
+    /// Where CAs come to look.
+    pub(super) challenges: Option<Challenges>,
 }
 
 impl Material {
@@ -66,24 +69,58 @@ impl Material {
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(failed)?
             .with_client_cert_verifier(clients)
-            .with_cert_resolver(Arc::new(Resolver {
-                certified: self.identity.as_ref().map(|i| Arc::clone(&i.certified)),
-            }));
+            .with_cert_resolver(Arc::new(self.resolver()));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let challenges = self.challenges.as_ref();
+        config
+            .alpn_protocols
+            .extend(challenges.map(|_| challenge::PROTOCOL.to_vec()));
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         config.ticketer = Ticketer::new().map_err(failed)?;
         Ok(config)
     }
+
+    /// The configuration for CAs that look at a challenge, who are asked for nothing.
+    pub(super) fn config_for_challenges(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<ServerConfig> {
+        let only_challenges = Self {
+            challenges: self.challenges.clone(),
+            ..Self::default()
+        };
+        only_challenges.config(provider)
+    }
+
+    /// Takes what was read from files anew. A certificate that came by ACME stays.
+    pub(super) fn take_files(&mut self, new: Self) {
+        self.identity = new.identity.or_else(|| self.identity.take());
+        self.clients = new.clients;
+        self.client_warnings = new.client_warnings;
+    }
+
+    fn resolver(&self) -> Resolver {
+        let identity = self.identity.as_ref();
+        Resolver {
+            certified: identity.map(|identity| Arc::clone(&identity.certified)),
+            challenges: self.challenges.clone(),
+        }
+    }
 }
 
-/// Gives every client the one certificate. Until there is one, handshakes end with an alert.
+/// Gives every client the one certificate, but a CA the answer to its challenge. Where there is
+/// none, handshakes end with an alert.
 #[derive(Debug)]
 struct Resolver {
     certified: Option<Arc<CertifiedKey>>,
+    challenges: Option<Challenges>,
 }
 
 impl ResolvesServerCert for Resolver {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.certified.clone()
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        match &self.challenges {
+            Some(challenges) if is_challenge(&hello) => challenges.answer(hello.server_name()),
+            _ => self.certified.clone(),
+        }
     }
 }

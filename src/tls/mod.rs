@@ -4,7 +4,9 @@
 //! TLS 1.2 and 1.3 and nothing older; HTTP/2 and HTTP/1.1 are offered (ALPN, RFC 7301). Accepting
 //! connections is not done here.
 
+pub mod acme;
 mod certificate;
+mod challenge;
 mod clients;
 mod der;
 mod identity;
@@ -19,9 +21,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
+use rustls::server::Acceptor;
 use rustls::{ServerConfig, ServerConnection};
 use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
+use self::acme::Acme;
 use self::material::Material;
 use self::watch::{Stamps, Watch};
 use crate::clock::{Clock, rfc3339};
@@ -50,15 +57,25 @@ pub struct Options {
     pub client_required: bool,
     /// Revocation lists for client certificates, one of each CA that issues them.
     pub client_crl: Option<PathBuf>,
+    /// Have a CA issue the certificate, in place of `certificate` and `key`.
+    pub acme: Option<acme::Options>,
 }
 
 impl Options {
     /// Whether they can work, as far as that shows without reading a file.
     fn check(&self) -> Result<()> {
-        if both_or_neither(self)?.is_none() {
-            return Err(Error::invalid(
-                "TLS needs a certificate: give `certificate` and `key`",
-            ));
+        match (both_or_neither(self)?, &self.acme) {
+            (Some(_), None) | (None, Some(_)) => {}
+            (None, None) => {
+                return Err(Error::invalid(
+                    "TLS needs a certificate: give `certificate` and `key`, or `acme`",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid(
+                    "`certificate` and `acme` are both given; leave one of them out",
+                ));
+            }
         }
         let lonely = [
             (self.client_required, "client_required"),
@@ -107,12 +124,17 @@ struct Shared {
     clock: Clock,
     provider: Arc<CryptoProvider>,
     warnings: Vec<String>,
+    acme: Option<Acme>,
+    /// For a CA that looks at a challenge; it has no certificate of its own to show.
+    for_challenges: Option<Arc<ServerConfig>>,
+    material: Mutex<Material>,
     current: RwLock<Arc<ServerConfig>>,
     watch: Mutex<Watch>,
 }
 
 impl Tls {
-    /// Reads all files that the options name.
+    /// Reads all files that the options name. With ACME there may be no certificate yet: then
+    /// handshakes fail until [`Tls::keep_current`] has got one.
     ///
     /// # Errors
     /// Names the file and what to do: one that is missing, damaged or of another kind, a key that
@@ -126,11 +148,28 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         // Taken before reading, so that what changes while we read is seen as a change later.
         let stamps = Stamps::of(options.files());
-        let material = Material::read(options, &provider, clock.now_millis())?;
+        let mut material = Material::read(options, &provider, clock.now_millis())?;
+        let acme = options.acme.as_ref();
+        let acme = acme
+            .map(|acme| Acme::open(acme, clock.clone()))
+            .transpose()?;
+        let mut warnings = Vec::new();
+        let mut for_challenges = None;
+        if let Some(acme) = &acme {
+            material.challenges = Some(acme.challenges.clone());
+            for_challenges = Some(Arc::new(material.config_for_challenges(&provider)?));
+            let (identity, why_none) = acme.kept(&provider)?;
+            material.identity = identity;
+            warnings.extend(why_none);
+        }
+        warnings.extend(material.warnings());
         let shared = Shared {
             options: options.clone(),
-            warnings: material.warnings(),
+            warnings,
+            acme,
+            for_challenges,
             current: RwLock::new(Arc::new(material.config(&provider)?)),
+            material: Mutex::new(material),
             watch: Mutex::new(Watch::new(stamps)),
             clock,
             provider,
@@ -147,16 +186,40 @@ impl Tls {
     }
 
     /// The configuration for the next connection; as cheap as cloning an `Arc`. Connections keep
-    /// the one they began with.
+    /// the one they began with. [`Tls::accept`] uses it, and should be preferred to using it.
     pub fn config(&self) -> Arc<ServerConfig> {
         let current = self.shared.current.read();
         Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Follows the files for ever: what changed and is sound is used for new connections within
-    /// some seconds, what isn't sound leaves everything as it is. `tell` gets a line for each.
+    /// Does the handshake of a new connection, for which the caller sets a time limit. `None` if
+    /// it was a CA that came to look at a challenge, which is over by then; a CA is not asked for
+    /// a client certificate.
+    ///
+    /// # Errors
+    /// The client went away, speaks no TLS of ours, or was refused; it has been told.
+    pub async fn accept<S>(&self, stream: S) -> std::io::Result<Option<TlsStream<S>>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Some(for_challenges) = &self.shared.for_challenges else {
+            let acceptor = TlsAcceptor::from(self.config());
+            return acceptor.accept(stream).await.map(Some);
+        };
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        if !challenge::is_challenge(&start.client_hello()) {
+            return start.into_stream(self.config()).await.map(Some);
+        }
+        let mut seen = start.into_stream(Arc::clone(for_challenges)).await?;
+        seen.shutdown().await?;
+        Ok(None)
+    }
+
+    /// Follows the files, and has certificates by ACME renewed, for ever. What changed and is sound
+    /// is used for new connections within some seconds; what isn't leaves everything as it is.
+    /// `tell` gets a line for each.
     pub async fn keep_current(self, tell: impl Fn(&str) + Send + Sync) {
-        self.follow_files(LOOK, &tell).await;
+        tokio::join!(self.follow_files(LOOK, &tell), self.renew(&tell));
     }
 
     async fn follow_files(&self, every: Duration, tell: &(impl Fn(&str) + Send + Sync)) {
@@ -191,22 +254,67 @@ impl Tls {
 
     fn read_again(&self, now: i64) -> Result<Vec<String>> {
         let shared = &self.shared;
-        let material = Material::read(&shared.options, &shared.provider, now)?;
-        self.use_for_new_connections(material.config(&shared.provider)?);
-        let until = material.identity.as_ref().map(|i| rfc3339(i.not_after));
+        let new = Material::read(&shared.options, &shared.provider, now)?;
+        let warnings = new.warnings();
+        let until = new.identity.as_ref().map(|i| rfc3339(i.not_after));
+        self.change(|material| material.take_files(new))?;
         let mut lines = vec![format!(
             "TLS follows its changed files{}",
             until.map_or_else(String::new, |date| format!(
                 "; certificate valid until {date}"
             ))
         )];
-        lines.extend(material.warnings());
+        lines.extend(warnings);
         Ok(lines)
     }
 
-    fn use_for_new_connections(&self, config: ServerConfig) {
+    /// Changes what new connections get; if that can't be, nothing changes.
+    fn change(&self, change: impl FnOnce(&mut Material)) -> Result<()> {
+        let material = self.shared.material.lock();
+        let mut material = material.unwrap_or_else(PoisonError::into_inner);
+        let mut new = material.clone();
+        change(&mut new);
+        let config = Arc::new(new.config(&self.shared.provider)?);
+        *material = new;
         let current = self.shared.current.write();
-        *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        *current.unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+
+    async fn renew(&self, tell: &(impl Fn(&str) + Send + Sync)) {
+        let Some(acme) = &self.shared.acme else {
+            return;
+        };
+        loop {
+            if self.shared.clock.now_millis() >= self.order_due(acme) {
+                tell(&self.order(acme).await);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// When a certificate must be ordered, in milliseconds since 1970.
+    fn order_due(&self, acme: &Acme) -> i64 {
+        let material = self.shared.material.lock();
+        let material = material.unwrap_or_else(PoisonError::into_inner);
+        acme.due(material.identity.as_ref())
+    }
+
+    /// Orders a certificate and uses it; what the operator should hear.
+    async fn order(&self, acme: &Acme) -> String {
+        let ordered = acme.order(&self.shared.provider).await;
+        let used = ordered.and_then(|identity| {
+            let until = rfc3339(identity.not_after);
+            self.change(|material| material.identity = Some(identity))?;
+            Ok(until)
+        });
+        match used {
+            Ok(until) => format!("TLS has a new certificate, valid until {until}"),
+            Err(e) => {
+                let next = rfc3339(self.order_due(acme));
+                format!("{e}; the next attempt is at {next}")
+            }
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+mod acme;
 mod clients;
 mod files;
 mod following;
