@@ -73,6 +73,8 @@ pub struct Delivery {
     pub signed: Signed,
     /// How often one client may ask.
     pub rate: Rate,
+    /// Say in `CMSD-Static` (CTA-5006) what each object is.
+    pub cmsd: bool,
     /// Where the access log goes: a path, or `-` for standard output; none if not given.
     pub access_log: Option<String>,
 }

@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
+use sqlx::Row;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -144,6 +145,27 @@ impl Catalog {
             .await
             .map_err(failed("listing assets"))?;
         from_rows(&rows)
+    }
+
+    /// How many assets there are in each state; states that none is in are left out.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn count_by_state(&self) -> Result<Vec<(AssetState, u64)>> {
+        let select = "SELECT state, COUNT(*) AS assets FROM asset GROUP BY state";
+        let mut connection = self.read().await?;
+        let rows = sqlx::query(select)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed("counting assets"))?;
+        let mut counts = Vec::new();
+        for row in &rows {
+            let state: String = row.try_get("state").map_err(failed("counting assets"))?;
+            let count: i64 = row.try_get("assets").map_err(failed("counting assets"))?;
+            let known = AssetState::parse(&state);
+            counts.extend(known.map(|state| (state, count.unsigned_abs())));
+        }
+        Ok(counts)
     }
 
     /// All bytes of the source are there: `uploading` becomes `indexing`.

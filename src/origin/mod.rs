@@ -23,6 +23,7 @@ mod reply;
 mod representation;
 pub mod request;
 mod signed;
+mod telling;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -32,7 +33,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result};
 use crate::layout::{self, Key};
-use crate::telemetry::{Metrics, Refused};
+use crate::telemetry::{AccessLog, Metrics, Refused, Source};
 use cache::{Cache, Object};
 use clients::Clients;
 use gate::{Admission, Gate};
@@ -42,6 +43,7 @@ use path::{Deliverable, decoded, deliverable, encoded};
 use profile::Profile;
 pub use reply::Reply;
 use request::{Method, Refusal, Request};
+pub use telling::Told;
 
 /// How long a request waits for a segment that is being made. CDNs give up after 30 s.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -67,6 +69,8 @@ pub struct Options {
     /// Origins of web pages that may have signed answers with cookies, for example
     /// `https://app.example.com`.
     pub allowed_origins: Vec<String>,
+    /// Whether objects say in `CMSD-Static` what they are.
+    pub says_cmsd: bool,
 }
 
 /// What is delivered, and who makes what isn't there yet. Clones share everything.
@@ -82,8 +86,10 @@ struct Shared {
     believes_viewer_address: bool,
     profile: Profile,
     allowed_origins: Vec<String>,
+    says_cmsd: bool,
     clock: Clock,
     metrics: Metrics,
+    access_log: Option<AccessLog>,
     /// The catalog of what is planned and the queue that makes it; without them only what is
     /// stored is delivered.
     making: Option<Making>,
@@ -100,8 +106,11 @@ impl Origin {
         options: &Options,
         making: Option<Making>,
         metrics: Metrics,
+        access_log: Option<AccessLog>,
         clock: Clock,
     ) -> Result<Self> {
+        let counted = cache.clone();
+        metrics.register(move || counted.counters().samples());
         Ok(Self(Arc::new(Shared {
             cache,
             gate: Gate::new(&options.gate)?,
@@ -110,15 +119,20 @@ impl Origin {
             believes_viewer_address: options.believes_viewer_address,
             profile: options.profile,
             allowed_origins: options.allowed_origins.clone(),
+            says_cmsd: options.says_cmsd,
             clock,
             metrics,
+            access_log,
             making,
         })))
     }
 
-    /// The cache in front of the store.
-    pub fn cache(&self) -> &Cache {
-        &self.0.cache
+    /// Whether it can deliver what it does not hold.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub async fn is_ready(&self) -> Result<()> {
+        self.0.cache.is_ready().await
     }
 
     /// Where its requests are counted.
@@ -183,13 +197,17 @@ impl Shared {
     ) -> Reply {
         // What is held was found under its path before, and needs no reading of it.
         if let Some(object) = path.and_then(|path| self.cache.ready(path)) {
-            return self.answer_about(request, &object, admission);
+            return self
+                .answer_about(request, &object, admission)
+                .from(Source::Hit);
         }
         let Some(wanted) = path.and_then(deliverable) else {
             return not_found(UNKNOWN_ASSET);
         };
         match self.find_or_make(&wanted).await {
-            Ok(Found::Object(object)) => self.answer_about(request, &object, admission),
+            Ok(Found::Object(object)) => self
+                .answer_about(request, &object, admission)
+                .from(Source::Miss),
             Ok(Found::Nothing) => not_found(self.rule_for_missing(&wanted).await),
             Ok(Found::BeingMade) => being_made(),
             Err(e) if e.kind() == ErrorKind::NotFound => not_found(MISSING),

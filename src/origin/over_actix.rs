@@ -4,27 +4,40 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::StatusCode;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{self, StatusCode};
+use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
-use super::Origin;
 use super::cache::Body;
 use super::file::{self, Buffers};
 use super::reply::Reply;
 use super::request::{Field, Method, Request};
+use super::{Origin, Told};
+use crate::telemetry::{Class, Source, Tls, Version};
 
 /// What is known of the connection that a request came over: its listener puts it there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connection {
-    /// Whether it is TLS.
-    pub is_secure: bool,
+    /// Its version of TLS.
+    pub tls: Tls,
     /// Whether the other end showed a client certificate that was verified.
     pub is_certified: bool,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            tls: Tls::None,
+            is_certified: false,
+        }
+    }
 }
 
 /// Routes of delivery; needs [`Origin`] as application data. To be called last: it answers every
@@ -38,6 +51,79 @@ pub fn routes(config: &mut web::ServiceConfig) {
     reason = "actix-web runs a request on one thread; its types are not Send"
 )]
 async fn deliver(request: HttpRequest, origin: web::Data<Origin>) -> HttpResponse {
+    let fields = fields(&request);
+    response(origin.answer(&as_request(&request, &fields)).await)
+}
+
+/// Counts and logs every request of an application, those for objects too.
+///
+/// # Errors
+/// Those of the application.
+#[expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+pub async fn tell<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let began = Instant::now();
+    let response = next.call(request).await?;
+    let (request, answer) = (response.request(), response.response());
+    let Some(origin) = request.app_data::<web::Data<Origin>>() else {
+        return Ok(response);
+    };
+    let about = answer.extensions().get::<About>().copied();
+    let about = about.unwrap_or(About {
+        class: Class::Api,
+        source: None,
+    });
+    let told = Told {
+        method: request.method().as_str(),
+        version: version(request.version()),
+        tls: connection(request).tls,
+        status: answer.status().as_u16(),
+        class: about.class,
+        source: about.source,
+        bytes: body_bytes(request, answer.body()),
+        // What the application is given it sends by itself.
+        is_complete: true,
+        first_byte: began.elapsed(),
+        total: began.elapsed(),
+    };
+    let fields = fields(request);
+    origin.tell(&as_request(request, &fields), &told);
+    Ok(response)
+}
+
+/// What a reply was about, for [`tell`].
+#[derive(Debug, Clone, Copy)]
+struct About {
+    class: Class,
+    source: Option<Source>,
+}
+
+fn body_bytes(request: &HttpRequest, body: &impl MessageBody) -> u64 {
+    match body.size() {
+        BodySize::Sized(bytes) if request.method() != http::Method::HEAD => bytes,
+        _ => 0,
+    }
+}
+
+fn version(version: http::Version) -> Version {
+    match version {
+        http::Version::HTTP_2 => Version::Http2,
+        http::Version::HTTP_10 => Version::Http10,
+        _ => Version::Http11,
+    }
+}
+
+fn connection(request: &HttpRequest) -> Connection {
+    let known = request.conn_data::<Connection>();
+    known.copied().unwrap_or_default()
+}
+
+fn fields(request: &HttpRequest) -> Vec<Field<'_>> {
     let mut fields: Vec<Field<'_>> = Vec::new();
     for (name, value) in request.headers() {
         let (name, value) = (name.as_str(), value.as_bytes());
@@ -53,27 +139,24 @@ async fn deliver(request: HttpRequest, origin: web::Data<Origin>) -> HttpRespons
             value,
         });
     }
-    let connection = request
-        .conn_data::<Connection>()
-        .copied()
-        .unwrap_or_default();
-    let reply = origin
-        .answer(&Request {
-            method: method(request.method()),
-            path: request.uri().path(),
-            query: request.uri().query(),
-            fields: &fields,
-            peer: request
-                .peer_addr()
-                .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()),
-            is_secure: connection.is_secure,
-            is_certified: connection.is_certified,
-        })
-        .await;
-    response(reply)
+    fields
 }
 
-fn method(method: &actix_web::http::Method) -> Method {
+fn as_request<'a>(request: &'a HttpRequest, fields: &'a [Field<'a>]) -> Request<'a> {
+    let connection = connection(request);
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    Request {
+        method: method(request.method()),
+        path: request.uri().path(),
+        query: request.uri().query(),
+        fields,
+        peer: peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        is_secure: connection.tls != Tls::None,
+        is_certified: connection.is_certified,
+    }
+}
+
+fn method(method: &http::Method) -> Method {
     match method.as_str() {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
@@ -85,6 +168,10 @@ fn method(method: &actix_web::http::Method) -> Method {
 fn response(reply: Reply) -> HttpResponse {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
+    response.extensions_mut().insert(About {
+        class: reply.class,
+        source: reply.source,
+    });
     for (name, value) in reply.fields() {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),

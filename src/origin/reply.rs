@@ -11,7 +11,7 @@ use super::profile::Line;
 use super::range::Selection;
 use super::request::Refusal;
 use crate::layout::Kind;
-use crate::telemetry::Class;
+use crate::telemetry::{Class, Source};
 
 /// An answer. `Date`, `Content-Length` and `Connection` are left to who sends it.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Reply {
     pub body: Body,
     /// What it is about, for the metrics.
     pub class: Class,
+    /// Where the object came from, if one was looked for.
+    pub source: Option<Source>,
 }
 
 /// The same for every request, with and without `Origin`, so that caches may keep it (conformance
@@ -87,6 +89,7 @@ impl Reply {
             length: None,
             body: Body::Empty,
             class: Class::Other,
+            source: None,
         }
     }
 
@@ -108,6 +111,7 @@ impl Reply {
             length: None,
             body: Body::Empty,
             class: Class::Other,
+            source: None,
         };
         let title = reply
             .status_line()
@@ -143,6 +147,7 @@ impl Reply {
             length: None,
             body: Body::Empty,
             class: Class::Other,
+            source: None,
         }
     }
 
@@ -166,6 +171,7 @@ impl Reply {
             length: Some(range.end - range.start),
             body: Body::Empty,
             class: Class::Other,
+            source: None,
         };
         if let Selection::Part { first, last } = selection {
             reply.status = 206;
@@ -180,6 +186,12 @@ impl Reply {
     /// The same, about an object of a class.
     pub(super) fn of(self, class: Class) -> Self {
         Self { class, ..self }
+    }
+
+    /// The same, with where the object came from.
+    pub(super) fn from(self, source: Source) -> Self {
+        let source = Some(source);
+        Self { source, ..self }
     }
 
     /// The same without its body, as HEAD asks.

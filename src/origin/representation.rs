@@ -14,8 +14,8 @@ use super::gate::Admission;
 use super::range::Selection;
 use super::reply::{self, Lines, Reply};
 use super::request::Request;
-use crate::layout::{self, Key};
-use crate::telemetry::Class;
+use crate::layout::{self, Key, Kind};
+use crate::telemetry::{Class, CmsdFacts, ObjectType, StreamType, StreamingFormat, cmsd_static};
 
 impl Shared {
     /// The answer about an object that is there: of its representations the one the asker likes
@@ -115,6 +115,10 @@ impl Shared {
             false => rule,
         };
         let tags = layout::cache_tags(asset_name(object), &object.key);
+        let mut extra = self.profile.lines(&tags, cache);
+        if self.says_cmsd {
+            extra.push(("CMSD-Static", cmsd_static(&facts(&object.key))));
+        }
         let lines = Lines {
             kind: object.key.kind(),
             coding: representation.coding.map(name),
@@ -123,7 +127,7 @@ impl Shared {
                 etag: representation.etag,
                 modified: object.modified,
             }),
-            extra: &self.profile.lines(&tags, cache),
+            extra: &extra,
             page,
         };
         lines.render()
@@ -159,6 +163,27 @@ fn asset_name(object: &Object) -> Option<&str> {
     let folder = object.location().strip_suffix(&object.key.to_string())?;
     let name = folder.trim_end_matches('/').rsplit('/').next()?;
     (!name.is_empty()).then_some(name)
+}
+
+/// What is known of an object whatever is in it.
+fn facts(key: &Key) -> CmsdFacts<'static> {
+    let (object, format) = match key.kind() {
+        Kind::Playlist => (ObjectType::Manifest, Some(StreamingFormat::Hls)),
+        Kind::Mpd => (ObjectType::Manifest, Some(StreamingFormat::Dash)),
+        Kind::VideoInit | Kind::AudioInit => (ObjectType::Init, None),
+        Kind::VideoSegment => (ObjectType::Video, None),
+        Kind::AudioSegment => (ObjectType::Audio, None),
+        Kind::Text => (ObjectType::Caption, None),
+        Kind::Jpeg | Kind::Json => (ObjectType::Other, None),
+    };
+    CmsdFacts {
+        bitrate: None,
+        duration: None,
+        server: None,
+        object: Some(object),
+        format,
+        stream: Some(StreamType::Vod),
+    }
 }
 
 /// What an object is, for the metrics.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 
 use super::health::{self, Health};
@@ -26,6 +27,7 @@ pub(super) async fn serve(listeners: Listeners, parts: Parts) -> Result<()> {
         let (origin, health) = (parts.origin.clone(), parts.health.clone());
         wire::serve(wire_parts(listener, &parts, &stop), move || {
             App::new()
+                .wrap(from_fn(over_actix::tell))
                 .app_data(web::Data::new(origin.clone()))
                 .app_data(web::Data::new(health.clone()))
                 .configure(health::probes)
@@ -36,6 +38,7 @@ pub(super) async fn serve(listeners: Listeners, parts: Parts) -> Result<()> {
     let main = wire::serve(main, move || {
         let parts = parts.clone();
         App::new()
+            .wrap(from_fn(over_actix::tell))
             .app_data(web::Data::new(parts.catalog))
             .app_data(web::Data::new(parts.queue))
             .app_data(web::Data::new(parts.access))

@@ -1,30 +1,34 @@
 //! Whether the server lives, whether it is ready, and what it counts.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::catalog::Catalog;
+use crate::error::Result;
 use crate::media::AssetState;
+use crate::origin::Origin;
 use crate::queue::Queue;
+use crate::telemetry::{Format, Sample};
 
 /// What probes and metrics are answered from.
 #[derive(Debug, Clone)]
 pub(super) struct Health {
     catalog: Catalog,
     queue: Queue,
+    origin: Origin,
     /// Raised when the server was told to stop.
     draining: Arc<AtomicBool>,
 }
 
 impl Health {
-    pub(super) fn new(catalog: Catalog, queue: Queue) -> Self {
+    pub(super) fn new(catalog: Catalog, queue: Queue, origin: Origin) -> Self {
         Self {
             catalog,
             queue,
+            origin,
             draining: Arc::default(),
         }
     }
@@ -64,59 +68,68 @@ async fn healthz() -> HttpResponse {
     plain(HttpResponse::Ok(), "ok\n".to_owned())
 }
 
-/// Whether new requests should be sent here: not while it stops, and not without its catalog.
+/// Whether new requests should be sent here: not while it stops, and not without its catalog or
+/// its store.
 async fn readyz(health: web::Data<Health>) -> HttpResponse {
     let reason = if health.draining.load(Ordering::Relaxed) {
         "stopping"
     } else if health.catalog.ping().await.is_err() {
         "the catalog is away"
+    } else if health.origin.is_ready().await.is_err() {
+        "the store is away"
     } else {
         return plain(HttpResponse::Ok(), "ready\n".to_owned());
     };
     plain(HttpResponse::ServiceUnavailable(), format!("{reason}\n"))
 }
 
-/// Counters and gauges in Prometheus' text format.
-async fn metrics(health: web::Data<Health>) -> HttpResponse {
-    let mut text = String::new();
-    let Ok(depth) = health.queue.depth().await else {
-        return plain(
-            HttpResponse::ServiceUnavailable(),
-            "the catalog is away\n".to_owned(),
-        );
+/// All metrics, as Prometheus or OpenMetrics has them.
+#[expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+async fn metrics(request: HttpRequest, health: web::Data<Health>) -> HttpResponse {
+    let Ok(samples) = health.samples().await else {
+        let problem = "the catalog is away\n".to_owned();
+        return plain(HttpResponse::ServiceUnavailable(), problem);
     };
-    let oldest_seconds = depth.oldest_queued_millis / 1000;
-    let gauges = [
-        ("headwater_tasks_queued", "Tasks that wait.", depth.queued),
-        (
-            "headwater_tasks_running",
-            "Tasks being done.",
-            depth.running,
-        ),
-        ("headwater_tasks_dead", "Tasks given up.", depth.dead),
-    ];
-    for (name, help, value) in gauges {
-        // Writing to a String can't fail.
-        let _ = write!(
-            text,
-            "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"
-        );
+    let accept = request.headers().get(header::ACCEPT);
+    let format = Format::accepted(accept.and_then(|accept| accept.to_str().ok()));
+    let text = health.origin.metrics().text(samples, format);
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .content_type(format.content_type())
+        .body(text)
+}
+
+impl Health {
+    /// What is counted in the catalog.
+    async fn samples(&self) -> Result<Vec<Sample>> {
+        let depth = self.queue.depth().await?;
+        let counts = self.catalog.count_by_state().await?;
+        let gauge = |name, help, value: u64| {
+            Sample::gauge(name, help, i64::try_from(value).unwrap_or(i64::MAX))
+        };
+        let mut samples = vec![
+            gauge("headwater_tasks_queued", "Tasks that wait.", depth.queued),
+            gauge(
+                "headwater_tasks_running",
+                "Tasks being done.",
+                depth.running,
+            ),
+            gauge("headwater_tasks_dead", "Tasks given up.", depth.dead),
+            Sample::gauge(
+                "headwater_tasks_oldest_seconds",
+                "Age of the task that waits longest.",
+                depth.oldest_queued_millis / 1000,
+            ),
+        ];
+        for state in AssetState::ALL {
+            let found = counts.iter().find(|(of, _)| *of == state);
+            let count = found.map_or(0, |(_, count)| *count);
+            let sample = gauge("headwater_assets", "Assets by state.", count);
+            samples.push(sample.label("state", state.name()));
+        }
+        Ok(samples)
     }
-    let _ = write!(
-        text,
-        "# HELP headwater_tasks_oldest_seconds Age of the task that waits longest.\n\
-         # TYPE headwater_tasks_oldest_seconds gauge\n\
-         headwater_tasks_oldest_seconds {oldest_seconds}\n\
-         # HELP headwater_assets Assets by state.\n# TYPE headwater_assets gauge\n"
-    );
-    for state in AssetState::ALL {
-        let count = health
-            .catalog
-            .assets_in(state)
-            .await
-            .map_or(0, |assets| assets.len());
-        let name = state.name();
-        let _ = writeln!(text, "headwater_assets{{state=\"{name}\"}} {count}");
-    }
-    plain(HttpResponse::Ok(), text)
 }

@@ -131,7 +131,8 @@ impl Server {
         };
         let delivery = options::delivery(config)?;
         let metrics = Metrics::new();
-        let origin = Origin::new(cache, &delivery, Some(making), metrics, clock.clone())?;
+        let log = options::access_log(config, &metrics)?;
+        let origin = Origin::new(cache, &delivery, Some(making), metrics, log, clock.clone())?;
         let workshop = Workshop::new(
             catalog.clone(),
             queue.clone(),
@@ -147,7 +148,7 @@ impl Server {
         runtime.spawn(background::sweep(ingest.clone()));
         // Ends with the runtime.
         runtime.spawn(webhooks::run(webhooks.clone(), std::future::pending()));
-        let health = Health::new(catalog.clone(), queue.clone());
+        let health = Health::new(catalog.clone(), queue.clone(), origin.clone());
         let pages = options::pages(config)?;
         let tls = options::tls(config)?;
         if let Some(tls) = &tls {

@@ -16,6 +16,7 @@ use crate::origin::{self, cache, clients};
 use crate::outbound;
 use crate::sandbox;
 use crate::signing::Secret;
+use crate::telemetry::{AccessLog, Metrics};
 use crate::tls::Tls;
 use crate::ui;
 use crate::wire;
@@ -183,7 +184,16 @@ pub(super) fn delivery(config: &Config) -> Result<origin::Options> {
         believes_viewer_address: set.believe_viewer_address,
         profile: profile.unwrap_or_default(),
         allowed_origins: config.allowed_origins.clone(),
+        says_cmsd: set.cmsd,
     })
+}
+
+/// The access log, if one is kept.
+pub(super) fn access_log(config: &Config, metrics: &Metrics) -> Result<Option<AccessLog>> {
+    let place = config.delivery.access_log.as_deref();
+    place
+        .map(|place| AccessLog::open(place, metrics))
+        .transpose()
 }
 
 fn lock(set: &config::Lock) -> Result<gate::Lock> {

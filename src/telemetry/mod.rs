@@ -5,6 +5,7 @@
 //! lost. The one door to `prometheus_client`, which only writes the text; counting is done with
 //! plain atomic numbers, because it is done for each request.
 
+mod access;
 mod cmcd;
 mod cmsd;
 mod histogram;
@@ -15,8 +16,9 @@ mod reports;
 mod sample;
 mod shards;
 
-pub use cmcd::{Cmcd, Found, ObjectType, StreamType, StreamingFormat};
-pub use cmsd::{Facts, cmsd_static};
+pub use access::{AccessLog, Entry, Source};
+pub use cmcd::{Cmcd, Found as CmcdFound, ObjectType, StreamType, StreamingFormat};
+pub use cmsd::{Facts as CmsdFacts, cmsd_static};
 pub use histogram::{Counted, Histogram};
 pub use labels::{Class, DemandOutcome, Refused, Tls, Version};
 pub use metrics::{Answered, Connection, InFlight, Metrics};

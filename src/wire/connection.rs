@@ -18,9 +18,10 @@ use super::head::{self, Head};
 use super::send::Sender;
 use super::stream::{Handed, Stream};
 use super::{Thread, date};
-use crate::origin::Reply;
+use crate::origin::over_actix::Connection as About;
 use crate::origin::request::{Refusal, Request};
-use crate::telemetry::{Answered, Refused, Tls, Version};
+use crate::origin::{Reply, Told};
+use crate::telemetry::{Refused, Tls, Version};
 
 /// Bytes asked of the socket at a time while a head is read.
 const READ_BYTES: usize = 4 << 10;
@@ -57,7 +58,7 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, thread: Rc<Thread
     {
         return;
     }
-    let handed = Handed::new(connection.read, connection.stream, about.is_certified);
+    let handed = Handed::new(connection.read, connection.stream, about);
     (connection.thread.application)(handed, protocol, peer).await;
 }
 
@@ -66,14 +67,6 @@ struct Accepted {
     stream: Stream,
     protocol: Protocol,
     about: About,
-}
-
-/// What holds for all requests of a connection.
-#[derive(Debug, Clone, Copy)]
-struct About {
-    tls: Tls,
-    /// Whether the peer showed a certificate that was verified.
-    is_certified: bool,
 }
 
 /// The connection after its handshake, if there is one to be made.
@@ -285,23 +278,27 @@ async fn answer(
     let head = asked.head;
     let is_last = !head.keeps_alive || head.has_body || thread.stop.is_set();
     write_lines(out, &reply, thread, persistence(is_last, head));
-    let (status, class, head_bytes) = (reply.status, reply.class, out.len());
+    let (status, class, source) = (reply.status, reply.class, reply.source);
+    let head_bytes = out.len();
     let first_byte = began.elapsed();
     let mut sender = Sender::new(stream, &thread.buffers, thread.options.pace());
     let sent = sender.send(out, reply.body).await;
-    metrics.answered(&Answered {
-        class,
-        status,
-        bytes: sender.sent().saturating_sub(head_bytes as u64),
-        first_byte_micros: micros(first_byte),
-        total_micros: micros(began.elapsed()),
-        is_complete: sent.is_ok(),
+    let told = Told {
+        method: head.method_name,
         version: match head.is_latest {
             true => Version::Http11,
             false => Version::Http10,
         },
         tls: asked.tls,
-    });
+        status,
+        class,
+        source,
+        bytes: sender.sent().saturating_sub(head_bytes as u64),
+        is_complete: sent.is_ok(),
+        first_byte,
+        total: began.elapsed(),
+    };
+    thread.origin.tell(&asked.request, &told);
     if sent
         .as_ref()
         .is_err_and(|e| e.kind() == io::ErrorKind::TimedOut)
@@ -310,10 +307,6 @@ async fn answer(
     }
     sent?;
     Ok(if is_last { Step::Close } else { Step::Next })
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// For how long nothing has come. One timer, which is looked at only when it rings: setting it for

@@ -103,25 +103,21 @@ impl AsyncWrite for Stream {
 pub(super) struct Handed {
     read: BytesMut,
     stream: Stream,
-    /// Whether the peer showed a certificate.
-    is_certified: bool,
+    connection: Connection,
 }
 
 impl Handed {
-    pub(super) fn new(read: BytesMut, stream: Stream, is_certified: bool) -> Self {
+    pub(super) fn new(read: BytesMut, stream: Stream, connection: Connection) -> Self {
         Self {
             read,
             stream,
-            is_certified,
+            connection,
         }
     }
 
     /// What the application may know of it.
     pub(super) fn connection(&self) -> Connection {
-        Connection {
-            is_secure: self.stream.is_secure(),
-            is_certified: self.is_certified,
-        }
+        self.connection
     }
 }
 

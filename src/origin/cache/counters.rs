@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::telemetry::Sample;
+
 /// Counts since the cache was made; they only grow.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -25,6 +27,52 @@ pub struct Counters {
     pub disk_hits: AtomicU64,
     /// Writes to the disk tier that failed.
     pub disk_errors: AtomicU64,
+}
+
+impl Counters {
+    /// All of them for the metrics.
+    pub fn samples(&self) -> Vec<Sample> {
+        let looked = "Look-ups of objects by what came of them.";
+        let of = |result, counter: &AtomicU64| {
+            let count = counter.load(Ordering::Relaxed);
+            Sample::counter("headwater_cache_lookups", looked, count).label("result", result)
+        };
+        let plain = |name, help, counter: &AtomicU64| {
+            Sample::counter(name, help, counter.load(Ordering::Relaxed))
+        };
+        vec![
+            of("hit", &self.hits),
+            of("miss", &self.misses),
+            of("coalesced", &self.coalesced),
+            of("stale", &self.stale),
+            of("disk", &self.disk_hits),
+            plain(
+                "headwater_cache_disk_errors",
+                "Writes to the disk tier that failed.",
+                &self.disk_errors,
+            ),
+            plain(
+                "headwater_store_reads",
+                "Reads of the store: files opened, or GETs sent.",
+                &self.store_reads,
+            ),
+            plain(
+                "headwater_store_errors",
+                "Reads of the store that failed or took too long.",
+                &self.store_errors,
+            ),
+            plain(
+                "headwater_store_bytes",
+                "Bytes read from the store into memory.",
+                &self.store_bytes,
+            ),
+            plain(
+                "headwater_store_first_answer_microseconds",
+                "Time until the store's first answers, summed.",
+                &self.fill_micros,
+            ),
+        ]
+    }
 }
 
 pub(super) fn add(counter: &AtomicU64, amount: u64) {

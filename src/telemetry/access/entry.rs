@@ -6,17 +6,23 @@ use super::json::Object;
 use super::secrets::without_secrets;
 use crate::clock::rfc3339;
 use crate::telemetry::cmcd::{Cmcd, ObjectType, StreamType, StreamingFormat};
-use crate::telemetry::labels::{Tls, Version, labelled};
+use crate::telemetry::labels::{Tls, Version};
 
-labelled! {
-    /// Where an answer came from.
-    Source {
-        /// It was held.
-        Hit = "hit",
-        /// The store was asked for it.
-        Miss = "miss",
-        /// Another request had asked the store for it.
-        Coalesced = "coalesced",
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// It was held.
+    Hit,
+    /// It was not: the store was asked, by this request or another that came just before.
+    Miss,
+}
+
+impl Source {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+        }
     }
 }
 
@@ -204,7 +210,7 @@ mod tests {
             range: Some("bytes=0-"),
             referer: Some("https://a.example/?token=secret#here"),
             user_agent: None,
-            source: Some(Source::Coalesced),
+            source: Some(Source::Miss),
             cloudfront_id: Some("abc=="),
             via: None,
             cmcd,
@@ -242,7 +248,7 @@ mod tests {
             "complete": false,
             "seconds": 2.0004,
             "first_byte_seconds": 0.00008,
-            "cache": "coalesced",
+            "cache": "miss",
             "range": "bytes=0-",
             "x_amz_cf_id": "abc==",
             "referer": "https://a.example/?token=-",

@@ -151,22 +151,17 @@ fn write(mut sink: Sink, lines: &Receiver<Vec<u8>>, counts: &Counts) {
     let mut next_beat = Instant::now() + BEAT;
     loop {
         let wait = next_beat.saturating_duration_since(Instant::now());
-        let written = match lines.recv_timeout(wait) {
-            Ok(line) => {
-                counts
-                    .waiting_bytes
-                    .fetch_sub(line.len(), Ordering::Relaxed);
-                sink.write(&line)
-                    .inspect(|()| drop(counts.written.fetch_add(1, Ordering::Relaxed)))
-                    .inspect_err(|_| drop(counts.dropped.fetch_add(1, Ordering::Relaxed)))
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                next_beat = Instant::now() + BEAT;
-                sink.beat()
-                    .inspect(|()| is_failing = false)
-            }
+        let mut written = match lines.recv_timeout(wait) {
+            Ok(line) => write_line(&mut sink, &line, counts),
+            Err(RecvTimeoutError::Timeout) => Ok(()),
             Err(RecvTimeoutError::Disconnected) => break,
         };
+        // However many lines come.
+        if Instant::now() >= next_beat {
+            next_beat = Instant::now() + BEAT;
+            written = written.and(sink.beat());
+            is_failing &= written.is_err();
+        }
         if let Err(e) = written {
             counts.failures.fetch_add(1, Ordering::Relaxed);
             if !is_failing {
@@ -178,4 +173,16 @@ fn write(mut sink: Sink, lines: &Receiver<Vec<u8>>, counts: &Counts) {
     if let Err(e) = sink.flush() {
         tell_operator(PART, &format!("writing its end failed: {e}"));
     }
+}
+fn write_line(sink: &mut Sink, line: &[u8], counts: &Counts) -> std::io::Result<()> {
+    counts
+        .waiting_bytes
+        .fetch_sub(line.len(), Ordering::Relaxed);
+    let written = sink.write(line);
+    let counter = match written {
+        Ok(()) => &counts.written,
+        Err(_) => &counts.dropped,
+    };
+    counter.fetch_add(1, Ordering::Relaxed);
+    written
 }

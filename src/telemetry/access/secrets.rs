@@ -7,7 +7,14 @@ use crate::telemetry::cmcd::decoded;
 /// Parts of names that tell a secret: ours (`hw-token`), CloudFront's (`Signature`, `Policy`),
 /// Amazon's, and those of others.
 const PARTS: [&str; 8] = [
-    "token", "signature", "policy", "secret", "password", "passwd", "credential", "auth",
+    "token",
+    "signature",
+    "policy",
+    "secret",
+    "password",
+    "passwd",
+    "credential",
+    "auth",
 ];
 
 /// Whole names that do. `CMCD` is logged as what was read of it; as it came it may hold the URL of
