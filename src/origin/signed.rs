@@ -439,7 +439,7 @@ mod tests {
         let twice = words(|signed| {
             signed
                 .cloudfront_keys
-                .push(signed.cloudfront_keys[0].clone())
+                .push(signed.cloudfront_keys[0].clone());
         });
         assert!(twice.contains("twice"), "{twice}");
     }

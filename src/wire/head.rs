@@ -185,7 +185,8 @@ fn split<'b>(
         }
         _ => target,
     };
-    if !target.starts_with('/') && !(target == "*" && method == "OPTIONS") {
+    let is_server = target == "*" && method == "OPTIONS";
+    if !is_server && !target.starts_with('/') {
         return Err(TARGET);
     }
     Ok(match target.split_once('?') {

@@ -7,6 +7,11 @@
 //!
 //! Connections are spread over threads that share nothing; each has an event loop of its own.
 
+#![expect(
+    clippy::future_not_send,
+    reason = "a connection stays on the thread that it was given to"
+)]
+
 mod application;
 mod connection;
 mod date;
@@ -121,7 +126,7 @@ impl Stop {
         let mut told = self.0.clone();
         if told.wait_for(|stopped| *stopped).await.is_err() {
             // Nobody is left who could tell.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -36,7 +36,7 @@ async fn a_new_certificate_is_for_new_connections_and_old_ones_go_on() {
     let tls = open(&old.write(folder.path())).unwrap();
     let (near, far) = meet(&tls, client(&authority)).await;
     let (mut near, mut far) = (near.unwrap(), far.unwrap());
-    assert_eq!(look_for(&tls, 10), [String::new(); 0]);
+    assert_eq!(look_for(&tls, 10), Vec::<String>::new());
 
     new.write(folder.path());
     let told = look_for(&tls, 4);
@@ -63,7 +63,7 @@ async fn certificate_and_key_are_switched_together_or_not_at_all() {
     write(folder.path(), "fullchain.pem", &new.full_chain());
     assert_eq!(
         look_for(&tls, 6),
-        [String::new(); 0],
+        Vec::<String>::new(),
         "the key is under way"
     );
     assert_eq!(presented(&tls, &authority).await, der(&old));

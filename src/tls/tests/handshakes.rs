@@ -12,7 +12,7 @@ async fn both_versions_get_the_full_chain() {
     let folder = tempfile::tempdir().unwrap();
     let issued = authority.issue("cdn.test");
     let tls = open(&issued.write(folder.path())).unwrap();
-    assert_eq!(tls.warnings(), [String::new(); 0]);
+    assert_eq!(tls.warnings(), Vec::<String>::new());
     for version in VERSIONS {
         let config = client_builder(&authority, version, |_| ()).with_no_client_auth();
         let (client, server) = meet(&tls, config).await;
@@ -129,7 +129,7 @@ async fn nothing_weak_is_offered() {
     let authority = Authority::new("a");
     let folder = tempfile::tempdir().unwrap();
     let tls = open(&authority.issue("cdn.test").write(folder.path())).unwrap();
-    for suite in tls.config().crypto_provider().cipher_suites.iter() {
+    for suite in &tls.config().crypto_provider().cipher_suites {
         let forward_secret = match suite.suite() {
             CipherSuite::TLS13_AES_128_GCM_SHA256
             | CipherSuite::TLS13_AES_256_GCM_SHA384

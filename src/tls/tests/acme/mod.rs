@@ -127,7 +127,7 @@ async fn a_certificate_is_had_kept_and_used_at_the_next_start() {
     let expected = ["account.json", "attempt", "certificate.pem"].map(|n| (n.into(), 0o600));
     assert_eq!(scene.kept(), expected);
     let again = open(&scene.options).unwrap();
-    assert_eq!(again.warnings(), [String::new(); 0]);
+    assert_eq!(again.warnings(), Vec::<String>::new());
     meet(&again, client(&scene.ca.issuer)).await.0.unwrap();
     assert!(due(&again) > NOW + 1000 * MINUTE);
     assert_eq!(scene.ca.orders(), 1);
