@@ -158,8 +158,16 @@ pub struct Limits {
     pub max_pixels: u64,
     /// Connections at a time, on each listener; those beyond are closed at once.
     pub max_connections: usize,
-    /// Slowest reader of an answer in bytes a second, on average, once half a minute has passed.
+    /// How long the head of a request, or a TLS handshake, may take, in seconds.
+    pub request_head_seconds: u64,
+    /// How long an idle connection is kept, in seconds: longer than any CDN keeps one.
+    pub keep_alive_seconds: u64,
+    /// How long a reader may take nothing of an answer, in seconds.
+    pub reader_stall_seconds: u64,
+    /// Slowest reader of an answer in bytes a second, on average, once that time has passed.
     pub min_delivery_bytes_per_second: u64,
+    /// How long transfers may go on after the server was told to stop, in seconds.
+    pub drain_seconds: u64,
 }
 
 impl Default for Limits {
@@ -174,7 +182,11 @@ impl Default for Limits {
             max_duration_seconds: 12 * 3600,
             max_pixels: 8192 * 4320,
             max_connections: 10_000,
+            request_head_seconds: 5,
+            keep_alive_seconds: 185,
+            reader_stall_seconds: 30,
             min_delivery_bytes_per_second: 4096,
+            drain_seconds: 25,
         }
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn evaluate(
     if request.method != Method::Get || !has_ranges || !may_be_partial(request, validators) {
         return Outcome::Send(Selection::Whole);
     }
-    Outcome::Send(select(request.field("range"), length))
+    Outcome::Send(select(request.only("range"), length))
 }
 
 /// `If-Match`, or where there is none `If-Unmodified-Since`.
@@ -51,7 +51,7 @@ fn is_expected(request: &Request<'_>, validators: Validators<'_>) -> bool {
     if tags.peek().is_some() {
         return tags.any(|tags| any_tag(tags, |tag| tag == validators.etag));
     }
-    match date(request.field("if-unmodified-since")) {
+    match date(request.only("if-unmodified-since")) {
         Some(since) => validators.modified <= since,
         None => true,
     }
@@ -65,12 +65,17 @@ fn is_known(request: &Request<'_>, validators: Validators<'_>) -> bool {
         let same = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag) == validators.etag;
         return tags.any(|tags| any_tag(tags, same));
     }
-    date(request.field("if-modified-since")).is_some_and(|since| validators.modified <= since)
+    date(request.only("if-modified-since")).is_some_and(|since| validators.modified <= since)
 }
 
 /// `If-Range` (section 13.1.5): a strong tag, or the very date of the last change.
 fn may_be_partial(request: &Request<'_>, validators: Validators<'_>) -> bool {
-    match request.field("if-range") {
+    let mut conditions = request.all("if-range");
+    let condition = conditions.next();
+    if conditions.next().is_some() {
+        return false;
+    }
+    match condition {
         None => true,
         Some(tag) if tag.starts_with('"') => tag == validators.etag,
         Some(tag) if tag.starts_with("W/") => false,
@@ -234,6 +239,9 @@ mod tests {
             );
         }
         assert_eq!(outcome(Method::Head, &[range]), WHOLE);
+        assert_eq!(outcome(Method::Get, &[range, range]), WHOLE);
+        let twice = [range, ("if-range", ETAG), ("if-range", ETAG)];
+        assert_eq!(outcome(Method::Get, &twice), WHOLE);
     }
 
     proptest! {

@@ -18,7 +18,7 @@ use futures_util::future::LocalBoxFuture;
 use super::cache::Body;
 use super::file::{self, Buffers};
 use super::reply::Reply;
-use super::request::{Field, Method, Request};
+use super::request::{Field, HEAD_BYTES_MAX, Method, Refusal, Request, TARGET_BYTES_MAX};
 use super::{Origin, Told};
 use crate::telemetry::{Class, Source, Tls, Version};
 
@@ -51,6 +51,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
     reason = "actix-web runs a request on one thread; its types are not Send"
 )]
 async fn deliver(request: HttpRequest, origin: web::Data<Origin>) -> HttpResponse {
+    if let Some(refusal) = too_long(&request) {
+        return response(Reply::refused(&refusal));
+    }
     let fields = fields(&request);
     response(origin.answer(&as_request(&request, &fields)).await)
 }
@@ -156,6 +159,21 @@ fn as_request<'a>(request: &'a HttpRequest, fields: &'a [Field<'a>]) -> Request<
     }
 }
 
+/// What is longer than actix-web lets on: its own limits are wider.
+fn too_long(request: &HttpRequest) -> Option<Refusal> {
+    let uri = request.uri();
+    let target = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
+    if target > TARGET_BYTES_MAX {
+        return Some(Refusal::TARGET_TOO_LONG);
+    }
+    let fields = request.headers().iter();
+    // A colon, a space, CR and LF.
+    let bytes: usize = fields
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    (target + bytes > HEAD_BYTES_MAX).then_some(Refusal::HEAD_TOO_LONG)
+}
+
 fn method(method: &http::Method) -> Method {
     match method.as_str() {
         "GET" => Method::Get,
@@ -240,7 +258,12 @@ impl MessageBody for Chunks {
     type Error = std::io::Error;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(self.length)
+        match &self.state {
+            // An answer to HEAD. If another request came with it, the framework may take this for
+            // that one's, whose body would be missing.
+            State::Rests(Body::Empty) if self.length > 0 => BodySize::Stream,
+            _ => BodySize::Sized(self.length),
+        }
     }
 
     fn poll_next(

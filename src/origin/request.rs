@@ -2,6 +2,11 @@
 
 use std::net::IpAddr;
 
+/// The longest head of a request in bytes, request line and all fields.
+pub const HEAD_BYTES_MAX: usize = 32 << 10;
+/// The longest request target in bytes.
+pub const TARGET_BYTES_MAX: usize = 8 << 10;
+
 /// One header field as it was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -49,6 +54,13 @@ impl<'a> Request<'a> {
         self.all(name).next()
     }
 
+    /// The value of the field `name`, if there is exactly one and it is visible text.
+    pub fn only(&self, name: &str) -> Option<&'a str> {
+        let mut values = self.all(name);
+        let value = values.next();
+        value.filter(|_| values.next().is_none())
+    }
+
     /// The values of all fields `name` that are visible text, in order.
     pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         let named = move |field: &&Field<'a>| field.name.eq_ignore_ascii_case(name);
@@ -69,6 +81,20 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// 414, see [`TARGET_BYTES_MAX`].
+    pub const TARGET_TOO_LONG: Self = Self {
+        status: 414,
+        detail: "a URL has at most 8 KiB",
+        retry_after: None,
+    };
+
+    /// 431, see [`HEAD_BYTES_MAX`].
+    pub const HEAD_TOO_LONG: Self = Self {
+        status: 431,
+        detail: "the header fields have at most 32 KiB",
+        retry_after: None,
+    };
+
     /// 403: may not have it. The same words for every reason, so that nothing is learnt by trying.
     pub const FORBIDDEN: Self = Self {
         status: 403,

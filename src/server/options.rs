@@ -164,7 +164,11 @@ pub(super) fn wire(config: &Config) -> wire::Options {
     let limits = &config.limits;
     wire::Options {
         max_connections: limits.max_connections,
+        header_timeout: Duration::from_secs(limits.request_head_seconds),
+        keep_alive: Duration::from_secs(limits.keep_alive_seconds),
+        stall_timeout: Duration::from_secs(limits.reader_stall_seconds),
         min_rate: limits.min_delivery_bytes_per_second,
+        drain: Duration::from_secs(limits.drain_seconds),
         ..wire::Options::default()
     }
 }

@@ -10,7 +10,7 @@ use actix_service::{IntoServiceFactory, Service, ServiceFactory, map_config};
 use actix_web::dev::AppConfig;
 use futures_util::future::LocalBoxFuture;
 
-use super::stream::Handed;
+use super::handed::Handed;
 use super::{Options, Stop};
 
 /// Serves a connection to its end.

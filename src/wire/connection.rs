@@ -14,9 +14,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::handed::Handed;
 use super::head::{self, Head};
 use super::send::Sender;
-use super::stream::{Handed, Stream};
+use super::stream::Stream;
 use super::{Thread, date};
 use crate::origin::over_actix::Connection as About;
 use crate::origin::request::{Refusal, Request};
@@ -58,8 +59,15 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, thread: Rc<Thread
     {
         return;
     }
-    let handed = Handed::new(connection.read, connection.stream, about);
-    (connection.thread.application)(handed, protocol, peer).await;
+    let Connection {
+        stream,
+        read,
+        thread,
+        ..
+    } = connection;
+    let patience = thread.options.patience(protocol);
+    let handed = Handed::new(read, stream, about, patience);
+    (thread.application)(handed, protocol, peer).await;
 }
 
 /// A connection on which requests may come.
@@ -330,6 +338,10 @@ impl Silence {
     fn begin(&mut self, patience: Duration) {
         self.since = Instant::now();
         self.patience = patience;
+        let end = self.since + patience;
+        if end < self.timer.deadline() {
+            self.timer.as_mut().reset(end);
+        }
     }
 
     async fn is_too_long(&mut self) {

@@ -5,14 +5,12 @@ use std::mem::MaybeUninit;
 
 use httparse::{Error as Syntax, Status};
 
-use crate::origin::request::{Field, Method, Refusal};
+use crate::origin::request::{Field, HEAD_BYTES_MAX, Method, Refusal, TARGET_BYTES_MAX};
 
-/// The longest head in bytes, request line and all fields.
-pub(super) const HEAD_BYTES_MAX: usize = 32 << 10;
-/// The longest request target in bytes.
-const TARGET_BYTES_MAX: usize = 8 << 10;
 /// The most header fields.
 const FIELDS_MAX: usize = 96;
+/// The most digits of a body's length: what has more overflows in some readers.
+const LENGTH_DIGITS_MAX: usize = 18;
 
 /// A request's head, whose text stays in the buffer it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +51,7 @@ pub(super) fn parse(buffer: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
         Err(_) => return Err(SYNTAX),
     };
     if length > HEAD_BYTES_MAX {
-        return Err(HEAD_TOO_LONG);
+        return Err(Refusal::HEAD_TOO_LONG);
     }
     if !ends_every_line_well(&buffer[..length]) {
         return Err(SYNTAX);
@@ -62,7 +60,7 @@ pub(super) fn parse(buffer: &[u8]) -> Result<Option<Head<'_>>, Refusal> {
         return Err(SYNTAX);
     };
     if target.len() > TARGET_BYTES_MAX {
-        return Err(TARGET_TOO_LONG);
+        return Err(Refusal::TARGET_TOO_LONG);
     }
     let fields: Vec<Field<'_>> = request
         .headers
@@ -104,8 +102,6 @@ const HOST: Refusal = refusal(
 const LENGTH: Refusal = refusal(400, "the length of the body is given in more than one way");
 const CODING: Refusal = refusal(400, "chunked is the only transfer coding, and comes once");
 const TARGET: Refusal = refusal(400, "the target of a request is a path");
-const TARGET_TOO_LONG: Refusal = refusal(414, "a URL has at most 8 KiB");
-const HEAD_TOO_LONG: Refusal = refusal(431, "the header fields have at most 32 KiB");
 const TOO_MANY_FIELDS: Refusal = refusal(431, "a request has at most 96 header fields");
 const VERSION: Refusal = refusal(505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
 
@@ -115,10 +111,10 @@ fn partial<'b>(buffer: &[u8], target: Option<&str>) -> Result<Option<Head<'b>>, 
     let target_length = target.map_or(buffer.len(), str::len);
     // The method and the version are a few bytes more.
     if target_length > TARGET_BYTES_MAX + 32 * usize::from(!line_has_ended) {
-        return Err(TARGET_TOO_LONG);
+        return Err(Refusal::TARGET_TOO_LONG);
     }
     match buffer.len() > HEAD_BYTES_MAX {
-        true => Err(HEAD_TOO_LONG),
+        true => Err(Refusal::HEAD_TOO_LONG),
         false => Ok(None),
     }
 }
@@ -195,6 +191,10 @@ fn split<'b>(
     })
 }
 
+fn is_number(digits: &[u8]) -> bool {
+    digits.iter().all(u8::is_ascii_digit)
+}
+
 /// Whether a body follows (section 6.3). Two lengths, a length beside a coding, or a coding other
 /// than `chunked` is where readers differ.
 fn has_body(fields: &[Field<'_>], is_latest: bool) -> Result<bool, Refusal> {
@@ -212,7 +212,7 @@ fn has_body(fields: &[Field<'_>], is_latest: bool) -> Result<bool, Refusal> {
     }
     match length {
         None => Ok(false),
-        Some(digits) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+        Some(digits) if (1..=LENGTH_DIGITS_MAX).contains(&digits.len()) && is_number(digits) => {
             Ok(digits.iter().any(|digit| *digit != b'0'))
         }
         Some(_) => Err(LENGTH),
@@ -263,6 +263,7 @@ mod tests {
             "Host: a\r\nContent-Length: 1, 1\r\n",
             "Host: a\r\nContent-Length: +1\r\n",
             "Host: a\r\nContent-Length: \r\n",
+            "Host: a\r\nContent-Length: 18446744073709551617\r\n",
             "Host: a\r\nTransfer-Encoding: gzip, chunked\r\n",
             "Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
             "Host: a\r\nTransfer-Encoding: xchunked\r\n",

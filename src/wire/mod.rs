@@ -15,6 +15,7 @@
 mod application;
 mod connection;
 mod date;
+mod handed;
 mod head;
 mod send;
 mod stream;
@@ -27,7 +28,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_http::body::{BoxBody, MessageBody};
-use actix_http::{Request, Response};
+use actix_http::{Protocol, Request, Response};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory};
 use actix_web::dev::AppConfig;
 use tokio::sync::{mpsc, watch};
@@ -82,6 +83,19 @@ impl Options {
         send::Pace {
             stall: self.stall_timeout,
             min_rate: self.min_rate,
+        }
+    }
+
+    /// How slow the peer of the application may be.
+    fn patience(&self, protocol: Protocol) -> handed::Patience {
+        let heads = handed::Heads {
+            head: self.header_timeout,
+            // The application's own limit comes first, and ends the connection in order.
+            silence: self.keep_alive + self.header_timeout,
+        };
+        handed::Patience {
+            heads: (protocol != Protocol::Http2).then_some(heads),
+            pace: self.pace(),
         }
     }
 
@@ -148,6 +162,15 @@ pub struct Parts {
     pub stop: Stop,
 }
 
+/// What the threads of a listener are made from.
+struct Common {
+    tls: Option<Tls>,
+    origin: Origin,
+    clock: Clock,
+    options: Options,
+    stop: Stop,
+}
+
 /// What the connections of one thread share.
 struct Thread {
     origin: Origin,
@@ -184,20 +207,35 @@ where
     B: MessageBody + 'static,
 {
     let failed = |e: std::io::Error| Error::io("using the listener", e);
-    let listener = parts.listener.try_clone().map_err(failed)?;
+    let Parts {
+        listener,
+        tls,
+        origin,
+        clock,
+        options,
+        stop,
+    } = parts;
+    let common = Common {
+        tls,
+        origin,
+        clock,
+        options,
+        stop,
+    };
     // The standard library's queue of connections is short.
     rustix::net::listen(&listener, BACKLOG).map_err(|e| failed(e.into()))?;
     listener.set_nonblocking(true).map_err(failed)?;
     let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
     let mut desks = Vec::new();
-    for number in 0..parts.options.thread_count() {
+    for number in 0..common.options.thread_count() {
         desks.push(start(
             number,
-            &parts,
+            &common,
             application::prepare(application.clone()),
         )?);
     }
-    take_connections(&listener, &desks, &parts).await;
+    take_connections(&listener, &desks, &common).await;
+    // The last of it: from now on nobody waits to be taken.
     drop(listener);
     let ended = move || {
         for desk in desks {
@@ -211,13 +249,13 @@ where
 }
 
 /// Gives each connection to the thread that has the fewest, until told to stop.
-async fn take_connections(listener: &tokio::net::TcpListener, desks: &[Desk], parts: &Parts) {
+async fn take_connections(listener: &tokio::net::TcpListener, desks: &[Desk], common: &Common) {
     /// How long to wait when the system has no descriptor left.
     const BREATH: Duration = Duration::from_millis(50);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = parts.stop.stopped() => return,
+            () = common.stop.stopped() => return,
         };
         let Ok((socket, peer)) = accepted else {
             tokio::time::sleep(BREATH).await;
@@ -225,7 +263,7 @@ async fn take_connections(listener: &tokio::net::TcpListener, desks: &[Desk], pa
         };
         let load = |desk: &&Desk| desk.load.load(Ordering::Relaxed);
         let total: usize = desks.iter().map(|desk| load(&desk)).sum();
-        if total >= parts.options.max_connections {
+        if total >= common.options.max_connections {
             continue;
         }
         if let (Some(desk), Ok(socket)) = (desks.iter().min_by_key(load), socket.into_std()) {
@@ -236,11 +274,19 @@ async fn take_connections(listener: &tokio::net::TcpListener, desks: &[Desk], pa
     }
 }
 
-fn start(number: usize, parts: &Parts, prepare: Prepare) -> Result<Desk> {
+fn start(number: usize, common: &Common, prepare: Prepare) -> Result<Desk> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let load = Arc::new(AtomicUsize::new(0));
-    let (origin, tls, clock) = (parts.origin.clone(), parts.tls.clone(), parts.clock.clone());
-    let (options, stop, counted) = (parts.options.clone(), parts.stop.clone(), Arc::clone(&load));
+    let (origin, tls, clock) = (
+        common.origin.clone(),
+        common.tls.clone(),
+        common.clock.clone(),
+    );
+    let (options, stop, counted) = (
+        common.options.clone(),
+        common.stop.clone(),
+        Arc::clone(&load),
+    );
     let run = move || {
         actix_web::rt::System::new().block_on(async move {
             let Some(application) = prepare(&options, &stop).await else {

@@ -20,6 +20,9 @@ mod joins;
 #[cfg(all(feature = "origin", feature = "transcode"))]
 mod kill;
 mod media;
+mod moto;
+#[cfg(all(feature = "origin", feature = "transcode", feature = "aws"))]
+mod origin;
 mod packaging;
 #[cfg(feature = "origin")]
 mod server;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -31,7 +31,10 @@ impl Answer {
 /// A server that is killed when dropped.
 pub(crate) struct Server {
     child: Child,
+    /// Where everything is.
     pub(crate) address: String,
+    /// Where only streams are, if it was told to listen there.
+    pub(crate) delivery: Option<String>,
 }
 
 impl Server {
@@ -41,20 +44,26 @@ impl Server {
     }
 
     pub(crate) fn start_with(data: &Path, flags: &[&str]) -> Self {
-        let mut command = headwater(["serve", "--listen", "127.0.0.1:0", "--data"]);
-        let command = command.arg(data).args(flags).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        Self::start_by(headwater(["serve"]), data, flags)
+    }
+
+    /// As [`Self::start_with`], by a command whose environment was prepared.
+    pub(crate) fn start_by(mut command: Command, data: &Path, flags: &[&str]) -> Self {
+        command
+            .args(["--listen", "127.0.0.1:0", "--data"])
+            .arg(data);
+        let mut child = command.args(flags).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        lines.read_line(&mut line).unwrap();
-        let address = line.trim().rsplit_once("http://");
-        let address = address
-            .unwrap_or_else(|| panic!("no address in: {line}"))
-            .1
-            .to_owned();
+        let address = announced(&mut lines);
+        let delivers = flags.contains(&"--delivery-listen");
+        let delivery = delivers.then(|| announced(&mut lines));
         // What it says later is read, so that it never waits for us.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        Self { child, address }
+        Self {
+            child,
+            address,
+            delivery,
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -65,6 +74,25 @@ impl Server {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Tells it to stop, as a service manager does.
+    pub(crate) fn terminate(&self) {
+        let pid = i32::try_from(self.id()).ok();
+        let pid = pid.and_then(rustix::process::Pid::from_raw).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// How it ended, once it has; `None` where that takes longer than `limit`.
+    pub(crate) fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let since = Instant::now();
+        loop {
+            let ended = self.child.try_wait().unwrap();
+            if ended.is_some() || since.elapsed() > limit {
+                return ended;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// One request on a connection of its own.
@@ -123,6 +151,20 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The address in the next line that tells one.
+fn announced(lines: &mut impl BufRead) -> String {
+    let mut said = String::new();
+    loop {
+        let start = said.len();
+        let count = lines.read_line(&mut said).unwrap();
+        assert!(count > 0, "it ended: {said}");
+        if let Some((_, address)) = said[start..].trim().split_once("ing on ") {
+            let address = address.rsplit_once("://").unwrap();
+            return address.1.to_owned();
+        }
     }
 }
 
