@@ -132,6 +132,8 @@ pub struct Cache {
     pub memory_bytes: Option<u64>,
     /// Files held open; 2048 if not given.
     pub open_files: Option<u64>,
+    /// Reads of the store at a time, each with up to 1 MiB in memory; 64 if not given.
+    pub store_reads: Option<usize>,
     /// Milliseconds that the store may take for its first answer; 2500 if not given.
     pub store_timeout_millis: Option<u64>,
 }

@@ -24,18 +24,19 @@ pub(super) enum Outcome {
 }
 
 /// The answer to `request` about an object of `length` bytes, its conditions taken in the order
-/// of RFC 9110 section 13.2.2. `has_ranges` is false for a representation that is only sent
-/// whole.
+/// of RFC 9110 section 13.2.2, at the time `now` in seconds since 1970. `has_ranges` is false for a
+/// representation that is only sent whole.
 pub(super) fn evaluate(
     request: &Request<'_>,
     validators: Validators<'_>,
     length: u64,
     has_ranges: bool,
+    now: u64,
 ) -> Outcome {
     if !is_expected(request, validators) {
         return Outcome::PreconditionFailed;
     }
-    if is_known(request, validators) {
+    if is_known(request, validators, now) {
         return Outcome::NotModified;
     }
     // Only GET has ranges (section 14.2).
@@ -57,15 +58,17 @@ fn is_expected(request: &Request<'_>, validators: Validators<'_>) -> bool {
     }
 }
 
-/// `If-None-Match`, or where there is none `If-Modified-Since`.
-fn is_known(request: &Request<'_>, validators: Validators<'_>) -> bool {
+/// `If-None-Match`, or where there is none `If-Modified-Since`, which says nothing if it is in the
+/// future: who sent it has not seen that time.
+fn is_known(request: &Request<'_>, validators: Validators<'_>, now: u64) -> bool {
     let mut tags = request.all("if-none-match").peekable();
     if tags.peek().is_some() {
         // Compared weakly (section 13.1.2).
         let same = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag) == validators.etag;
         return tags.any(|tags| any_tag(tags, same));
     }
-    date(request.only("if-modified-since")).is_some_and(|since| validators.modified <= since)
+    let since = date(request.only("if-modified-since"));
+    since.is_some_and(|since| since <= now && validators.modified <= since)
 }
 
 /// `If-Range` (section 13.1.5): a strong tag, or the very date of the last change.
@@ -125,6 +128,8 @@ mod tests {
     const THEN_TEXT: &str = "Wed, 31 Dec 2025 23:59:59 GMT";
     const BEFORE: &str = "Wed, 31 Dec 2025 23:59:58 GMT";
     const AFTER: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
+    const NOW: u64 = THEN + 60;
+    const FUTURE: &str = "Thu, 01 Jan 2026 00:01:00 GMT";
 
     fn outcome(method: Method, fields: &[(&str, &str)]) -> Outcome {
         let fields: Vec<Field<'_>> = fields
@@ -147,7 +152,7 @@ mod tests {
             etag: ETAG,
             modified: THEN,
         };
-        evaluate(&request, validators, 1000, true)
+        evaluate(&request, validators, 1000, true, NOW)
     }
 
     const WHOLE: Outcome = Outcome::Send(Selection::Whole);
@@ -180,7 +185,7 @@ mod tests {
             let known = outcome(Method::Get, &[("if-modified-since", since)]);
             assert_eq!(known, Outcome::NotModified);
         }
-        for since in [BEFORE, "yesterday", ""] {
+        for since in [BEFORE, FUTURE, "yesterday", ""] {
             assert_eq!(outcome(Method::Get, &[("if-modified-since", since)]), WHOLE);
         }
     }

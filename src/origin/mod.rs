@@ -169,7 +169,7 @@ impl Shared {
             self.metrics.refused(Refused::Rate);
             return Err(refusal);
         }
-        let now = u64::try_from(self.clock.now_millis() / 1000).unwrap_or(0);
+        let now = self.now_seconds();
         let admission = self.gate.admit(request, path, client, now);
         if let Err(refusal) = &admission {
             self.metrics.refused(match refusal.status {
@@ -178,6 +178,11 @@ impl Shared {
             });
         }
         admission
+    }
+
+    /// Seconds since 1970.
+    fn now_seconds(&self) -> u64 {
+        u64::try_from(self.clock.now_millis() / 1000).unwrap_or(0)
     }
 
     /// Who asks, behind the proxies in front.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{self, StatusCode};
+use actix_web::http::{self, ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use futures_util::future::LocalBoxFuture;
 use super::cache::Body;
 use super::file::{self, Buffers};
 use super::reply::Reply;
-use super::request::{Field, HEAD_BYTES_MAX, Method, Refusal, Request, TARGET_BYTES_MAX};
+use super::request::{Field, HEAD_BYTES_MAX, Method, Refusal, Request, TARGET_BYTES_MAX, is_host};
 use super::{Origin, Told};
 use crate::telemetry::{Class, Source, Tls, Version};
 
@@ -51,8 +51,12 @@ pub fn routes(config: &mut web::ServiceConfig) {
     reason = "actix-web runs a request on one thread; its types are not Send"
 )]
 async fn deliver(request: HttpRequest, origin: web::Data<Origin>) -> HttpResponse {
-    if let Some(refusal) = too_long(&request) {
-        return response(Reply::refused(&refusal));
+    if let Some(refusal) = too_long(&request).or_else(|| misnamed(&request)) {
+        let mut response = response(Reply::refused(&refusal));
+        response
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+        return response;
     }
     let fields = fields(&request);
     response(origin.answer(&as_request(&request, &fields)).await)
@@ -172,6 +176,20 @@ fn too_long(request: &HttpRequest) -> Option<Refusal> {
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
     (target + bytes > HEAD_BYTES_MAX).then_some(Refusal::HEAD_TOO_LONG)
+}
+
+/// A host that is none, several of them, or another than the target's: the framework takes them.
+fn misnamed(request: &HttpRequest) -> Option<Refusal> {
+    let mut hosts = request.headers().get_all(header::HOST);
+    let (host, another) = (hosts.next(), hosts.next());
+    let authority = request.uri().authority();
+    let is_sound = match (host, authority) {
+        (Some(host), None) => is_host(host.as_bytes()),
+        (Some(host), Some(authority)) => host.as_bytes() == authority.as_str().as_bytes(),
+        // HTTP/2 has it there, HTTP/1.0 may have none.
+        (None, authority) => authority.is_some() || request.version() == http::Version::HTTP_10,
+    };
+    (!is_sound || another.is_some()).then_some(Refusal::HOST)
 }
 
 fn method(method: &http::Method) -> Method {

@@ -54,7 +54,13 @@ impl Shared {
             modified: object.modified,
         };
         let has_ranges = representation.coding.is_none();
-        let outcome = evaluate(request, validators, representation.length, has_ranges);
+        let outcome = evaluate(
+            request,
+            validators,
+            representation.length,
+            has_ranges,
+            self.now_seconds(),
+        );
         let lines = match admission.is_signed {
             true => self.lines(object, &representation, self.page(request), true),
             false => {

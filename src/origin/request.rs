@@ -80,7 +80,20 @@ pub struct Refusal {
     pub retry_after: Option<u32>,
 }
 
+/// Whether a `Host` field can be a host's name, with or without a port.
+pub fn is_host(text: &[u8]) -> bool {
+    let sign = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]%~".contains(byte);
+    text.iter().all(sign)
+}
+
 impl Refusal {
+    /// 400: no host, several, or another than the target's.
+    pub const HOST: Self = Self {
+        status: 400,
+        detail: "a request has exactly one Host field, the target's host",
+        retry_after: None,
+    };
+
     /// 414, see [`TARGET_BYTES_MAX`].
     pub const TARGET_TOO_LONG: Self = Self {
         status: 414,

@@ -150,6 +150,7 @@ pub(super) fn cache(config: &Config) -> cache::Options {
     cache::Options {
         memory_bytes: set.memory_bytes.unwrap_or(default.memory_bytes),
         open_files: set.open_files.unwrap_or(default.open_files),
+        store_reads: set.store_reads.unwrap_or(default.store_reads),
         store_timeout: timeout.unwrap_or(default.store_timeout),
         ..default
     }

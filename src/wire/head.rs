@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{Error as Syntax, Status};
 
-use crate::origin::request::{Field, HEAD_BYTES_MAX, Method, Refusal, TARGET_BYTES_MAX};
+use crate::origin::request::{Field, HEAD_BYTES_MAX, Method, Refusal, TARGET_BYTES_MAX, is_host};
 
 /// The most header fields.
 const FIELDS_MAX: usize = 96;
@@ -95,10 +95,6 @@ const fn refusal(status: u16, detail: &'static str) -> Refusal {
 }
 
 const SYNTAX: Refusal = refusal(400, "the request is not HTTP/1.1 as RFC 9112 writes it");
-const HOST: Refusal = refusal(
-    400,
-    "a request has exactly one Host field, the target's host",
-);
 const LENGTH: Refusal = refusal(400, "the length of the body is given in more than one way");
 const CODING: Refusal = refusal(400, "chunked is the only transfer coding, and comes once");
 const TARGET: Refusal = refusal(400, "the target of a request is a path");
@@ -150,12 +146,11 @@ fn host<'b>(fields: &[Field<'b>], is_latest: bool) -> Result<&'b [u8], Refusal> 
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host,
         (None, _) if !is_latest => b"",
-        _ => return Err(HOST),
+        _ => return Err(Refusal::HOST),
     };
-    let is_sound = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]%~".contains(byte);
-    match host.iter().all(is_sound) {
+    match is_host(host) {
         true => Ok(host),
-        false => Err(HOST),
+        false => Err(Refusal::HOST),
     }
 }
 
@@ -172,7 +167,7 @@ fn split<'b>(
         {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             if !rest.as_bytes()[..end].eq_ignore_ascii_case(host) {
-                return Err(HOST);
+                return Err(Refusal::HOST);
             }
             match &rest[end..] {
                 "" => "/",

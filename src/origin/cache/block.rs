@@ -242,12 +242,6 @@ impl Blocks {
         }
         portion
     }
-
-    #[cfg(test)]
-    pub(super) fn forget_all(&self) {
-        self.memory.invalidate_all();
-        self.memory.run_pending_tasks();
-    }
 }
 
 /// Where a block that was asked for is.

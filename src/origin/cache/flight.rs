@@ -105,7 +105,7 @@ impl<K: Hash + Eq + Clone, T: Clone> Flights<K, T> {
 /// A passenger's end of a flight.
 pub(super) struct Arrival<T>(watch::Receiver<Option<Outcome<T>>>);
 
-impl<T: Clone> Arrival<T> {
+impl<T: Clone + Send + Sync> Arrival<T> {
     /// What was fetched.
     pub(super) async fn outcome(mut self) -> Outcome<T> {
         let landed = self.0.wait_for(Option::is_some).await;

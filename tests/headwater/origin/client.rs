@@ -273,14 +273,6 @@ impl Connection {
     pub(crate) fn socket(&self) -> &TcpStream {
         self.stream.socket()
     }
-
-    /// The TLS version and cipher suite agreed on.
-    pub(crate) fn session(&self) -> Option<&ClientConnection> {
-        match &self.stream {
-            Stream::Plain(_) => None,
-            Stream::Secure(stream) => Some(&stream.conn),
-        }
-    }
 }
 
 fn is_timeout(error: &io::Error) -> bool {

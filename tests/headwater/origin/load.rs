@@ -174,8 +174,8 @@ pub(super) fn a66_a_failed_fetch_is_soon_tried_again_and_not_by_all(bench: &Benc
     }
     assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
     let fetches = bench.s3.fetches(&path);
-    // One fetch may be tried a few times by itself.
-    assert!(fetches <= 10, "{fetches}");
+    // One fetch is tried up to ten times more by the client of the store, with growing pauses.
+    assert!(fetches <= 11, "{fetches}");
     let since = Instant::now();
     for mut connection in ask_many(&cold.target, 100, |_| path.clone()) {
         assert_unavailable(&connection.answer("GET"));
@@ -260,7 +260,7 @@ pub(super) fn a46_a_body_that_breaks_off_is_never_ended_in_order(bench: &Bench) 
         assert_eq!((head.status, head.field("transfer-encoding")), (200, None));
         let begin = connection.take(1 << 20).unwrap();
         assert!(begin == large()[..1 << 20]);
-        bench.s3.fault(&path, Fault::Status(500));
+        bench.s3.fault(&path, Fault::Cut(100_000));
         let since = Instant::now();
         while connection.end(Duration::from_millis(500)) == End::Open {
             assert!(since.elapsed() < Duration::from_secs(10), "it stands still");
@@ -276,11 +276,12 @@ pub(super) fn a46_a_body_that_breaks_off_is_never_ended_in_order(bench: &Bench) 
 /// 256 slow readers of as many objects: under 64 MiB over what an idle server takes.
 pub(super) fn a68_slow_readers_take_little_memory(bench: &Bench) {
     const READERS: usize = 256;
-    let (length, step) = (4_u64 << 20, Duration::from_millis(100));
+    let (length, step) = (1_u64 << 20, Duration::from_millis(100));
     for number in 0..READERS {
         bench.put(&bench.beside(100 + number), Err(length));
     }
-    let cold = bench.cold("[cache]\nmemory_bytes = 16777216\n");
+    let cold = bench
+        .cold("[cache]\nmemory_bytes = 8388608\nstore_reads = 8\nstore_timeout_millis = 60000\n");
     cold.target.get(bench.media.segment(), "");
     let idle = resident(cold.server.id());
     let mut readers = ask_many(&cold.target, READERS, |n| bench.beside(100 + n));

@@ -150,6 +150,7 @@ async fn answer(
 ) -> Result<Response<Cut>, Infallible> {
     let fault = match *request.method() {
         Method::GET => desk.fetch(request.uri().path()),
+        Method::HEAD => desk.fault(request.uri().path()),
         _ => None,
     };
     let mut left = u64::MAX;
@@ -175,6 +176,13 @@ impl Desk {
     fn fetch(&self, path: &str) -> Option<Fault> {
         let mut state = self.state.lock().unwrap();
         *state.fetches.entry(path.to_owned()).or_default() += 1;
+        drop(state);
+        self.fault(path)
+    }
+
+    /// What goes wrong with an answer about the object at `path`.
+    fn fault(&self, path: &str) -> Option<Fault> {
+        let mut state = self.state.lock().unwrap();
         let (_, fault) = state
             .faults
             .iter_mut()
