@@ -218,7 +218,7 @@ impl Connection {
                 }
             };
             let text = String::from_utf8_lossy(&line).into_owned();
-            let length = usize::from_str_radix(text.trim(), 16).map_err(|e| wrong(e))?;
+            let length = usize::from_str_radix(text.trim(), 16).map_err(wrong)?;
             let chunk = self.take(length + 2)?;
             if length == 0 {
                 return Ok(body);

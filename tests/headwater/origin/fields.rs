@@ -2,12 +2,13 @@
 //! 9111, RFC 5861, RFC 8246, the Fetch standard).
 
 use std::io::Read;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use httpdate::parse_http_date;
 
 use super::client::{Answer, Connection};
 use super::media::{Object, large};
+use super::now;
 use super::site::Site;
 
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -167,7 +168,7 @@ pub(super) fn a37_nothing_has_an_age(site: &Site) {
 /// All header fields together stay under 8 KiB.
 pub(super) fn a38_heads_are_short(site: &Site) {
     for_all_answers(site, |answer| {
-        assert!(answer.head.len() < 8 << 10, "{}", answer.head)
+        assert!(answer.head.len() < 8 << 10, "{}", answer.head);
     });
 }
 
@@ -178,7 +179,7 @@ pub(super) fn a39_date_is_now_and_nothing_expires_twice(site: &Site) {
         let first = connection.get(path, "");
         std::thread::sleep(Duration::from_millis(1100));
         let second = connection.get(path, "");
-        let now = SystemTime::now();
+        let now = now();
         let date = |answer: &Answer| parse_http_date(answer.must("date")).unwrap();
         assert!(date(&first) < date(&second), "{path}");
         let late = now.duration_since(date(&second)).unwrap();

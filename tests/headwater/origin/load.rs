@@ -30,6 +30,9 @@ struct Cold {
     target: Target,
 }
 
+/// A promise by its name, and how it is tried.
+type Check = (&'static str, fn(&Bench));
+
 impl Bench {
     pub(super) fn new() -> Self {
         let data = tempfile::tempdir().unwrap();
@@ -68,7 +71,7 @@ impl Bench {
     }
 
     /// Tries all, one after the other.
-    pub(super) fn judge(&self, checks: &[(&'static str, fn(&Self))]) {
+    pub(super) fn judge(&self, checks: &[Check]) {
         let mut broken = Vec::new();
         for (name, check) in checks {
             let outcome: Result<(), Box<dyn Any + Send>> =

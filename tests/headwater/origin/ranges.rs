@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use httpdate::{fmt_http_date, parse_http_date};
 
 use super::client::{Answer, Connection};
 use super::media::large;
+use super::now;
 use super::site::Site;
 
 /// What is asked for in most of these: some binary object.
@@ -69,7 +70,7 @@ pub(super) fn a01_get_gives_length_ranges_validators_and_date(site: &Site) {
         let modified = parse_http_date(answer.must("last-modified")).unwrap();
         let date = parse_http_date(answer.must("date")).unwrap();
         assert!(modified <= date, "{head}");
-        let now = SystemTime::now();
+        let now = now();
         assert!(
             date <= now && now < date + Duration::from_secs(10),
             "{head}"
@@ -392,7 +393,7 @@ pub(super) fn a16_what_is_not_as_expected_gives_412_and_broken_dates_count_for_n
     let (etag, modified) = (all.must("etag"), all.must("last-modified"));
     let time = parse_http_date(modified).unwrap();
     let earlier = fmt_http_date(time - Duration::from_secs(1));
-    let future = fmt_http_date(SystemTime::now() + Duration::from_secs(86_400));
+    let future = fmt_http_date(now() + Duration::from_secs(86_400));
     for (field, status) in [
         ("If-Match: \"x\", \"y\"".to_owned(), 412),
         // Compared strongly.
