@@ -65,6 +65,43 @@ pub fn rfc3339(millis: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
+/// Milliseconds since 1970 of a time in UTC as RFC 3339 writes it, to the second:
+/// `2026-02-28T23:59:59Z`. `None` for what is none, another time zone too.
+pub fn parse_rfc3339(text: &str) -> Option<i64> {
+    let number = |range: std::ops::Range<usize>| -> Option<i64> {
+        let digits = text.get(range)?;
+        let is_number = digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse().ok().filter(|_| is_number)
+    };
+    let signs = [
+        (4, b'-'),
+        (7, b'-'),
+        (10, b'T'),
+        (13, b':'),
+        (16, b':'),
+        (19, b'Z'),
+    ];
+    let has_form = text.len() == 20 && signs.iter().all(|(at, sign)| text.as_bytes()[*at] == *sign);
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    if !has_form || hour > 23 || minute > 59 || second > 59 || !(1..=12).contains(&month) {
+        return None;
+    }
+    // As `date`, the other way.
+    let (year_from_march, month_from_march) = match month {
+        1 | 2 => (year - 1, month + 9),
+        _ => (year, month - 3),
+    };
+    let (era, of_era) = (
+        year_from_march.div_euclid(400),
+        year_from_march.rem_euclid(400),
+    );
+    let of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    let is_real = date(days) == (year, month, day);
+    is_real.then_some(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000)
+}
+
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar. Counts in
 /// years that begin in March, so that the leap day is the last, from 0000-03-01.
 fn date(day: i64) -> (i64, i64, i64) {
@@ -99,6 +136,29 @@ mod tests {
         ];
         for (millis, text) in table {
             assert_eq!(rfc3339(millis), text);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for millis in [
+            0,
+            951_782_399_000,
+            951_782_400_000,
+            1_767_225_599_000,
+            4_107_542_400_000,
+        ] {
+            let text = rfc3339(millis).replace(".000", "");
+            assert_eq!(parse_rfc3339(&text), Some(millis), "{text}");
+        }
+        for text in [
+            "2026-02-29T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01",
+            "",
+            "2026-01-01T00:00:00+",
+        ] {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
         }
     }
 

@@ -15,6 +15,10 @@ mod probe;
 mod progress;
 #[cfg(feature = "origin")]
 mod serve;
+#[cfg(feature = "origin")]
+mod sign;
+#[cfg(feature = "origin")]
+mod validity;
 mod verify;
 
 use std::io::Write;
@@ -47,6 +51,9 @@ enum Command {
     /// Take uploads, make streams of them, deliver them
     #[cfg(feature = "origin")]
     Serve(serve::Arguments),
+    /// Make a token for what is delivered under a path
+    #[cfg(feature = "origin")]
+    Sign(sign::Arguments),
     /// Remove what is stored without an asset that it belongs to
     #[cfg(feature = "origin")]
     Gc(gc::Arguments),
@@ -74,6 +81,8 @@ pub fn run() -> ExitCode {
         Command::Dump(arguments) => dump::run(&arguments),
         #[cfg(feature = "origin")]
         Command::Serve(arguments) => serve::run(&arguments),
+        #[cfg(feature = "origin")]
+        Command::Sign(arguments) => sign::run(&arguments),
         #[cfg(feature = "origin")]
         Command::Gc(arguments) => gc::run(&arguments),
         #[cfg(feature = "origin")]

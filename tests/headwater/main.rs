@@ -28,6 +28,8 @@ mod packaging;
 mod server;
 #[cfg(feature = "origin")]
 mod serving;
+#[cfg(all(feature = "origin", feature = "transcode"))]
+mod signing;
 mod sources;
 mod splits;
 mod support;
