@@ -44,6 +44,8 @@ def varnish(programs, folder, template, **words):
     # No jail: it stays who we are. No grace but what headers give.
     command = [find("varnishd"), "-F", "-j", "none", "-T", "none", "-n", folder / "run", "-f", file]
     command += ["-a", f"127.0.0.1:{port}", "-s", "malloc,512m", "-p", "default_grace=0"]
+    # However many small objects have to go for a big one: or it would be cut off.
+    command += ["-p", "nuke_limit=100000"]
     return port, programs.start(folder.name, command, log=folder / "log")
 
 

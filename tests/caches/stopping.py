@@ -46,7 +46,9 @@ class Load:
                 break
             answer = await client.ask(f"{self.folder}/{number}.m4s")
             self.seen["asked"] += 1
-            need(answer and answer.whole, "no body cut off, no connection closed", answer and answer.status)
+            what = f"all of {self.folder}/{number}.m4s through {edge.name}"
+            need(answer, what, "the connection closed")
+            need(answer.whole, what, f"{answer.status} and {len(answer.body)} bytes")
             if answer.status == 200:
                 need(answer.body == self.body, f"the stored {BIG} bytes", len(answer.body))
                 self.seen["whole"] += 1
