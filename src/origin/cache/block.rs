@@ -150,7 +150,11 @@ impl Blocks {
         outcome: Outcome<Arc<Block>>,
     ) {
         landing.complete(outcome, |outcome| match outcome {
-            Ok(block) => self.memory.insert(key, Arc::clone(block)),
+            Ok(block) => {
+                self.memory.insert(key, Arc::clone(block));
+                // By itself it makes room only after many of them.
+                self.memory.run_pending_tasks();
+            }
             Err(failure) => self.failed.insert(key, failure.clone()),
         });
     }

@@ -7,6 +7,7 @@
 
 mod block;
 mod counters;
+mod disk;
 mod flight;
 mod local;
 mod object;
@@ -22,6 +23,7 @@ use moka::sync::Cache as Memory;
 use tokio::runtime::Handle;
 
 pub use counters::Counters;
+pub use disk::Options as DiskOptions;
 pub use object::{Body, Coding, Encoded, Object};
 pub use pieces::Pieces;
 
@@ -31,6 +33,7 @@ use crate::layout::Key;
 use crate::store::{Change, Store, Watcher};
 use block::Blocks;
 use counters::add;
+use disk::Disk;
 use flight::{Failure, Flights, Joined, Landing, Outcome};
 use local::Standing;
 use object::{is_entry, is_held};
@@ -63,6 +66,8 @@ pub struct Options {
     pub store_timeout: Duration,
     /// Reads of the store at a time.
     pub store_reads: usize,
+    /// The disk tier of a store that is no directory, if there is to be one.
+    pub disk: Option<DiskOptions>,
     /// The clock that decides how long objects are trusted.
     pub clock: Clock,
 }
@@ -74,6 +79,7 @@ impl Default for Options {
             open_files: 2048,
             store_timeout: Duration::from_millis(2500),
             store_reads: 64,
+            disk: None,
             clock: Clock::system(),
         }
     }
@@ -95,6 +101,7 @@ struct Inner {
     setbacks: Memory<Arc<str>, Setback>,
     flights: Arc<Flights<Arc<str>, Option<Arc<Object>>>>,
     blocks: Arc<Blocks>,
+    disk: Option<Arc<Disk>>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -132,7 +139,7 @@ impl Cache {
     /// A cache over `store` within `options`, which fetches with tasks on `background`.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for options that leave no room.
+    /// [`ErrorKind::Invalid`] for options that leave no room, those of the disk tier's folder.
     pub fn new(store: Store, options: Options, background: Handle) -> Result<Self> {
         if options.store_reads == 0 || options.store_timeout.is_zero() {
             return Err(Error::invalid(
@@ -140,6 +147,8 @@ impl Cache {
             ));
         }
         let is_directory = store.directory().is_some();
+        // A directory needs none: its files are on a disk already.
+        let disk = options.disk.filter(|_| !is_directory).map(open_disk);
         let (texts, blocks) = match is_directory {
             true => (options.memory_bytes, 0),
             false => (options.memory_bytes / 8, options.memory_bytes / 8 * 7),
@@ -171,6 +180,7 @@ impl Cache {
                 options.store_reads,
                 options.store_timeout,
             ),
+            disk: disk.transpose()?.map(Arc::new),
         });
         store.watch(&inner);
         Ok(Self { inner })
@@ -225,9 +235,14 @@ impl Cache {
     /// Whether it can serve what it doesn't hold: the store answers.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when it doesn't, within [`Options::store_timeout`].
+    /// [`ErrorKind::Unavailable`] when it doesn't, within [`Options::store_timeout`]; what the
+    /// disk tier's folder says when it can't be written to.
     pub async fn is_ready(&self) -> Result<()> {
         let blocks = &self.inner.blocks;
+        if let Some(disk) = &self.inner.disk {
+            let failed = |e| Error::io("writing to the cache's folder", e);
+            disk.check().map_err(failed)?;
+        }
         match tokio::time::timeout(blocks.patience, blocks.store.is_answering()).await {
             Ok(answer) => answer,
             Err(_) => Err(Error::new(
@@ -440,6 +455,9 @@ impl Inner {
             self.objects.invalidate(path);
             self.setbacks.invalidate(path);
         }
+        if let Some(disk) = &self.disk {
+            disk.forget(path);
+        }
     }
 
     fn forget_folder(&self, folder: &str) {
@@ -450,6 +468,9 @@ impl Inner {
             })
         };
         self.flights.void_all(|path| is_inside(path));
+        if let Some(disk) = &self.disk {
+            disk.forget_all(is_inside);
+        }
         for memory in [&self.texts, &self.objects] {
             for (path, _) in memory {
                 if is_inside(&path) {
@@ -499,6 +520,12 @@ fn jitter(path: &str, now: i64, most: i64) -> i64 {
     let seed = now.unsigned_abs();
     let hash = xxhash_rust::xxh3::xxh3_64_with_seed(path.as_bytes(), seed);
     i64::try_from(hash % most.unsigned_abs().max(1)).unwrap_or(0)
+}
+
+fn open_disk(options: DiskOptions) -> Result<Disk> {
+    let shown = options.folder.display().to_string();
+    let failed = |e| Error::io(format!("opening the cache's folder {shown}"), e);
+    Disk::open(options).map_err(failed)
 }
 
 /// `wanted`, or half of the files that this process may have open.

@@ -1,6 +1,7 @@
 //! Objects of a store that is no directory: one read brings metadata and, for nearly all, every
 //! byte.
 
+use std::fs::File;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
@@ -9,8 +10,9 @@ use tokio::sync::SemaphorePermit;
 
 use super::block::{Assembler, BLOCK, BlockLanding, Blocks, block_range};
 use super::counters::add;
+use super::disk::{Note, Writing};
 use super::flight::Failure;
-use super::object::{Content, Found, Object, is_held};
+use super::object::{Content, Found, Object, is_entry, is_held};
 use super::{Fill, Inner, places};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
@@ -35,6 +37,10 @@ enum Answer<'a> {
 /// Fetches the object `fill` is about, for all who wait for it.
 pub(super) async fn fill(inner: Arc<Inner>, fill: Fill, stale: Option<Arc<Object>>) {
     let blocks = Arc::clone(&inner.blocks);
+    if let Some(object) = from_disk(&inner, &fill).await {
+        add(&blocks.counters.disk_hits, 1);
+        return inner.settle(fill, Ok(Some(object)));
+    }
     let answer = ask(&blocks, &fill, stale.as_ref());
     let answer = blocks.in_time(&fill.path, answer).await;
     match answer {
@@ -47,8 +53,62 @@ pub(super) async fn fill(inner: Arc<Inner>, fill: Fill, stale: Option<Arc<Object
             // Before the object is known: who knows it finds its blocks coming.
             let promised = promises(&blocks, &object, &fetched);
             inner.settle(fill, Ok(Some(Arc::clone(&object))));
-            stream(&blocks, &object, fetched, promised).await;
+            let writing = match &inner.disk {
+                Some(disk) if object.length <= FIRST_READ => Writing::begin(disk).await,
+                _ => None,
+            };
+            let written = stream(&blocks, &object, fetched, promised, writing).await;
+            if let Some(writing) = written {
+                let kept = writing.end(note(&object)).await;
+                shelve(&blocks, &object, kept);
+            }
         }
+    }
+}
+
+/// The object from the disk tier. What may be replaced isn't kept there.
+async fn from_disk(inner: &Arc<Inner>, fill: &Fill) -> Option<Arc<Object>> {
+    let disk = Arc::clone(inner.disk.as_ref()?);
+    if is_entry(&fill.key) {
+        return None;
+    }
+    let location = fill.path.to_string();
+    let found = tokio::task::spawn_blocking(move || disk.find(&location));
+    let (note, file) = found.await.ok().flatten()?;
+    Some(Object::new(Found {
+        key: fill.key.clone(),
+        length: note.length,
+        modified: note.modified,
+        content: Content::Blocks {
+            id: number_of(&note.location, &note.etag, note.length),
+            blocks: Arc::clone(&inner.blocks),
+            file: OnceLock::from(Arc::new(file)),
+        },
+        etag: note.etag,
+        location: note.location,
+        version: note.version,
+    }))
+}
+
+fn note(object: &Object) -> Note {
+    Note {
+        location: object.location.clone(),
+        length: object.length,
+        etag: object.etag.clone(),
+        modified: object.modified,
+        version: object.version.clone(),
+    }
+}
+
+/// From now on the object is sent from its file.
+fn shelve(blocks: &Blocks, object: &Object, kept: Option<File>) {
+    let Content::Blocks { file, .. } = &object.content else {
+        return;
+    };
+    match kept {
+        // Who was first stays.
+        Some(kept) => drop(file.set(Arc::new(kept))),
+        None => add(&blocks.counters.disk_errors, 1),
     }
 }
 
@@ -166,27 +226,34 @@ fn promises(
     promised
 }
 
-/// Keeps the promises, in order, with what comes.
+/// Keeps the promises, in order, with what comes, which is written to `writing` too: given back if
+/// it has all of it.
 async fn stream(
     blocks: &Blocks,
     object: &Object,
     mut fetched: Fetched,
     promised: Vec<(u64, Option<BlockLanding>)>,
-) {
+    mut writing: Option<Writing>,
+) -> Option<Writing> {
     let Content::Blocks { id, .. } = &object.content else {
-        return;
+        return None;
     };
     let mut promised = promised.into_iter();
     let mut portion = Bytes::new();
     let failure = loop {
         let Some((number, landing)) = promised.next() else {
-            return;
+            return writing;
         };
         let mut assembler = Assembler::new(&block_range(number, object.length));
         match assemble(blocks, &mut assembler, &mut fetched, &mut portion).await {
             Ok(block) => {
+                let block = Arc::new(block);
                 if let Some(landing) = landing {
-                    blocks.deliver((*id, number), landing, Ok(Arc::new(block)));
+                    blocks.deliver((*id, number), landing, Ok(Arc::clone(&block)));
+                }
+                if let Some(begun) = writing.take() {
+                    writing = begun.add(block).await;
+                    add(&blocks.counters.disk_errors, u64::from(writing.is_none()));
                 }
             }
             Err(e) => {
@@ -203,6 +270,7 @@ async fn stream(
             blocks.deliver((*id, number), landing, Err(failure.clone()));
         }
     }
+    None
 }
 
 async fn assemble(
@@ -248,7 +316,12 @@ pub(super) fn recheck(inner: &Arc<Inner>, path: &str, object: &Arc<Object>, now:
         };
         match blocks.in_time(&path, check).await {
             Ok(true) => inner.confirm(&object),
-            Ok(false) => inner.drop_object(&path, &object),
+            Ok(false) => {
+                inner.drop_object(&path, &object);
+                if let Some(disk) = &inner.disk {
+                    disk.forget(&object.location);
+                }
+            }
             Err(_) => add(&blocks.counters.stale, 1),
         }
     });

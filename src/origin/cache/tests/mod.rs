@@ -1,6 +1,7 @@
 //! What the cache promises, over a directory, a store in memory, and one that fails.
 
 mod local;
+mod remote;
 
 use std::ops::Range;
 use std::sync::Arc;

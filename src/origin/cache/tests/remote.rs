@@ -1,0 +1,215 @@
+//! A store that is no directory, and one that fails.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use super::*;
+use crate::error::ErrorKind;
+use crate::origin::cache::DiskOptions;
+
+/// Waits until `is_so`; what goes on in the background takes its time.
+async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn long(length: usize) -> Bytes {
+    (0..length).map(|at| (at % 251) as u8).collect()
+}
+
+#[tokio::test]
+async fn a_thousand_who_ask_at_once_cost_one_read() {
+    let (store, faults) = Store::with_faults(&Store::in_memory());
+    create(&store, &segment(1), long(3_000_000)).await;
+    let (cache, _) = cache(&store, Options::default());
+    faults.delay_millis.store(20, SeqCst);
+    let ask = || async { whole(&cache, &segment(1)).await.len() };
+    let asked = futures_util::future::join_all((0..1000).map(|_| ask())).await;
+    assert!(asked.iter().all(|length| *length == 3_000_000));
+    assert_eq!(faults.reads(), 1);
+    assert_eq!(count(&cache.counters().coalesced), 999);
+}
+
+#[tokio::test]
+async fn who_asked_first_may_go_away() {
+    let (store, faults) = Store::with_faults(&Store::in_memory());
+    create(&store, &segment(1), "segment").await;
+    let (cache, _) = cache(&store, Options::default());
+    faults.delay_millis.store(20, SeqCst);
+    let key = segment(1);
+    let first = tokio::time::timeout(Duration::from_millis(1), get(&cache, &key));
+    assert!(first.await.is_err());
+    assert_eq!(whole(&cache, &segment(1)).await, b"segment");
+    assert_eq!(faults.reads(), 1);
+}
+
+#[tokio::test]
+async fn scattered_ranges_of_a_long_object_are_read_in_blocks() {
+    let (store, faults) = Store::with_faults(&Store::in_memory());
+    let bytes = long(64 << 20);
+    create(&store, &segment(1), bytes.clone()).await;
+    let (cache, _) = cache(&store, Options::default());
+    let object = get(&cache, &segment(1)).await.unwrap();
+    for number in 0..100_usize {
+        let start = number * 7919 * 83 % bytes.len();
+        let end = bytes.len().min(start + 1000);
+        let part = read(&object, start as u64..end as u64).await;
+        assert!(part == bytes[start..end]);
+    }
+    assert!(faults.reads() <= 65, "{}", faults.reads());
+}
+
+#[tokio::test]
+async fn without_its_store_what_is_held_is_served_and_the_rest_unavailable() {
+    let (store, faults) = Store::with_faults(&Store::in_memory());
+    create(&store, &segment(1), "segment").await;
+    create(&store, &Key::EntryHls, "#EXTM3U").await;
+    let (cache, clock) = cache(&store, Options::default());
+    for key in [segment(1), Key::EntryHls] {
+        get(&cache, &key).await.unwrap();
+    }
+    faults.is_down.store(true, SeqCst);
+    clock.advance(3_600_000);
+    assert_eq!(whole(&cache, &segment(1)).await, b"segment");
+    assert_eq!(whole(&cache, &Key::EntryHls).await, b"#EXTM3U");
+    let missing = cache.object(&path(&segment(2)), &segment(2)).await;
+    assert_eq!(missing.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(cache.is_ready().await.is_err());
+    clock.advance(86_400_000);
+    let old = cache.object(&path(&Key::EntryHls), &Key::EntryHls).await;
+    assert_eq!(old.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_given_up() {
+    let (store, faults) = Store::with_faults(&Store::in_memory());
+    let options = Options {
+        store_timeout: Duration::from_millis(20),
+        ..Options::default()
+    };
+    let (cache, _) = cache(&store, options);
+    faults.hangs.store(true, SeqCst);
+    let hung = cache.object(&path(&segment(1)), &segment(1)).await;
+    assert_eq!(hung.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(cache.is_ready().await.is_err());
+}
+
+#[tokio::test]
+async fn a_failure_is_remembered_for_a_second() {
+    let (store, faults) = Store::with_faults(&Store::in_memory());
+    create(&store, &segment(1), "segment").await;
+    let (cache, clock) = cache(&store, Options::default());
+    faults.is_down.store(true, SeqCst);
+    for _ in 0..100 {
+        assert!(cache.object(&path(&segment(1)), &segment(1)).await.is_err());
+    }
+    assert_eq!(faults.reads(), 1);
+    faults.is_down.store(false, SeqCst);
+    clock.advance(1300);
+    assert_eq!(whole(&cache, &segment(1)).await, b"segment");
+}
+
+#[tokio::test]
+async fn what_this_process_changes_is_seen_at_once() {
+    let (store, faults) = Store::with_faults(&Store::in_memory());
+    let (cache, _) = cache(&store, Options::default());
+    assert!(get(&cache, &segment(1)).await.is_none());
+    assert!(get(&cache, &segment(1)).await.is_none());
+    // Once at each place where it might lie.
+    assert_eq!(faults.reads(), 2);
+    create(&store, &segment(1), "segment").await;
+    create(&store, &Key::EntryHls, "one").await;
+    assert_eq!(whole(&cache, &segment(1)).await, b"segment");
+    assert_eq!(whole(&cache, &Key::EntryHls).await, b"one");
+    replace(&store, &Key::EntryHls, "two").await;
+    assert_eq!(whole(&cache, &Key::EntryHls).await, b"two");
+    store.remove_folder("v/cats").await.unwrap();
+    for key in [segment(1), Key::EntryHls] {
+        assert!(get(&cache, &key).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_ends_early_is_an_error_and_never_an_end() {
+    let (store, faults) = Store::with_faults(&Store::in_memory());
+    create(&store, &segment(1), long(3_000_000)).await;
+    let (cache, _) = cache(&store, Options::default());
+    faults.short_after.store(1_500_000, SeqCst);
+    let object = get(&cache, &segment(1)).await.unwrap();
+    let Body::Pieces(mut pieces) = object.body(0..object.length) else {
+        panic!("it is in blocks")
+    };
+    let mut taken = 0;
+    let failed = loop {
+        match pieces.next().await {
+            Ok(Some(piece)) => taken += piece.len(),
+            Ok(None) => break false,
+            Err(_) => break true,
+        }
+    };
+    assert!(failed && taken < 3_000_000, "{taken}");
+}
+
+#[tokio::test]
+async fn a_slow_reader_keeps_nothing_and_reads_lost_blocks_again() {
+    let (store, faults) = Store::with_faults(&Store::in_memory());
+    let bytes = long(4 << 20);
+    create(&store, &segment(1), bytes.clone()).await;
+    let options = Options {
+        // For texts an eighth; less than two blocks.
+        memory_bytes: 2 << 20,
+        ..Options::default()
+    };
+    let (cache, _) = cache(&store, options);
+    assert!(whole(&cache, &segment(1)).await == bytes);
+    assert!(whole(&cache, &segment(1)).await == bytes);
+    assert!(faults.reads() > 2, "{}", faults.reads());
+}
+
+fn with_disk(folder: &std::path::Path) -> Options {
+    Options {
+        disk: Some(DiskOptions {
+            folder: folder.to_owned(),
+            bytes: 10 << 20,
+        }),
+        ..Options::default()
+    }
+}
+
+#[tokio::test]
+async fn the_disk_tier_serves_files_and_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, faults) = Store::with_faults(&Store::in_memory());
+    let bytes = long(3_000_000);
+    create(&store, &segment(1), bytes.clone()).await;
+    let (first, _) = cache(&store, with_disk(folder.path()));
+    let object = get(&first, &segment(1)).await.unwrap();
+    until(|| matches!(object.body(0..1), Body::File { .. })).await;
+    assert!(read(&object, 0..object.length).await == bytes);
+    drop(first);
+    faults.is_down.store(true, SeqCst);
+    let (second, _) = cache(&store, with_disk(folder.path()));
+    let again = get(&second, &segment(1)).await.unwrap();
+    assert_eq!(
+        (&again.etag, again.modified),
+        (&object.etag, object.modified)
+    );
+    assert!(read(&again, 0..again.length).await == bytes);
+    assert_eq!(count(&second.counters().disk_hits), 1);
+    faults.is_down.store(false, SeqCst);
+    store.remove_folder("v/cats").await.unwrap();
+    assert!(get(&second, &segment(1)).await.is_none());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_costs_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Store::with_faults(&Store::in_memory());
+    create(&store, &segment(1), "segment").await;
+    let (cache, _) = cache(&store, with_disk(&folder.path().join("cache")));
+    std::fs::remove_dir(folder.path().join("cache")).unwrap();
+    assert_eq!(whole(&cache, &segment(1)).await, b"segment");
+    assert!(cache.is_ready().await.is_err());
+}
