@@ -134,6 +134,10 @@ pub struct Cache {
     pub open_files: Option<u64>,
     /// Reads of the store at a time, each with up to 1 MiB in memory; 64 if not given.
     pub store_reads: Option<usize>,
+    /// Folder, of its own, of a disk tier for a store that is no directory; none if not given.
+    pub disk_folder: Option<PathBuf>,
+    /// Bytes that objects may take there; 10737418240 if not given.
+    pub disk_bytes: Option<u64>,
     /// Milliseconds that the store may take for its first answer; 2500 if not given.
     pub store_timeout_millis: Option<u64>,
 }

@@ -25,7 +25,9 @@ pub(super) async fn serve(listeners: Listeners, parts: Parts) -> Result<()> {
     actix_web::rt::spawn(ended);
     let delivery = listeners.delivery.map(|listener| {
         let (origin, health) = (parts.origin.clone(), parts.health.clone());
-        wire::serve(wire_parts(listener, &parts, &stop), move || {
+        let mut wired = wire_parts(listener, &parts, &stop);
+        wired.application_paths = Some(&health::PROBES);
+        wire::serve(wired, move || {
             App::new()
                 .wrap(from_fn(over_actix::tell))
                 .app_data(web::Data::new(origin.clone()))
@@ -70,6 +72,7 @@ fn wire_parts(listener: std::net::TcpListener, parts: &Parts, stop: &Stop) -> wi
         tls: parts.tls.clone(),
         origin: parts.origin.clone(),
         clock: parts.clock.clone(),
+        application_paths: None,
         options: parts.wire.clone(),
         stop: stop.clone(),
     }

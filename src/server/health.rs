@@ -39,6 +39,9 @@ impl Health {
     }
 }
 
+/// The paths of [`probes`].
+pub(super) const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
 /// `/healthz` and `/readyz`.
 pub(super) fn probes(config: &mut web::ServiceConfig) {
     config

@@ -28,6 +28,9 @@ const DEMAND_THREADS: usize = 8;
 /// Threads for what players ask for first.
 const FIRST_THREADS: usize = 2;
 
+/// Bytes of the disk tier, unless configured.
+const DISK_BYTES: u64 = 10 << 30;
+
 /// Where the catalog is.
 pub(super) fn catalog_place(config: &Config, data: &Path) -> Result<PathBuf> {
     let Some(url) = &config.database else {
@@ -147,11 +150,16 @@ pub(super) fn pages(config: &Config) -> Result<ui::Options> {
 pub(super) fn cache(config: &Config) -> cache::Options {
     let (set, default) = (&config.cache, cache::Options::default());
     let timeout = set.store_timeout_millis.map(Duration::from_millis);
+    let disk = |folder: &PathBuf| cache::DiskOptions {
+        folder: folder.clone(),
+        bytes: set.disk_bytes.unwrap_or(DISK_BYTES),
+    };
     cache::Options {
         memory_bytes: set.memory_bytes.unwrap_or(default.memory_bytes),
         open_files: set.open_files.unwrap_or(default.open_files),
         store_reads: set.store_reads.unwrap_or(default.store_reads),
         store_timeout: timeout.unwrap_or(default.store_timeout),
+        disk: set.disk_folder.as_ref().map(disk),
         ..default
     }
 }

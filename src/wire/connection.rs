@@ -177,7 +177,7 @@ impl Connection {
         let began = Instant::now();
         loop {
             match head::parse(&self.read) {
-                Ok(Some(head)) if !self.thread.origin.delivers(head.path) => {
+                Ok(Some(head)) if !self.thread.answers(head.path) => {
                     return Ok(Step::HandOver);
                 }
                 Ok(Some(head)) => {

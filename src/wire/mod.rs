@@ -156,6 +156,8 @@ pub struct Parts {
     pub origin: Origin,
     /// Tells the time.
     pub clock: Clock,
+    /// The only paths that are the application's; whatever is no object's if not given.
+    pub application_paths: Option<&'static [&'static str]>,
     /// Bounds.
     pub options: Options,
     /// When to end.
@@ -167,6 +169,7 @@ struct Common {
     tls: Option<Tls>,
     origin: Origin,
     clock: Clock,
+    application_paths: Option<&'static [&'static str]>,
     options: Options,
     stop: Stop,
 }
@@ -176,10 +179,21 @@ struct Thread {
     origin: Origin,
     tls: Option<Tls>,
     clock: Clock,
+    application_paths: Option<&'static [&'static str]>,
     options: Options,
     stop: Stop,
     buffers: Buffers,
     application: Application,
+}
+
+impl Thread {
+    /// Whether a request for `path` is answered here.
+    fn answers(&self, path: &str) -> bool {
+        match self.application_paths {
+            Some(others) => !others.contains(&path),
+            None => self.origin.delivers(path),
+        }
+    }
 }
 
 /// One thread as the one who takes connections sees it.
@@ -212,6 +226,7 @@ where
         tls,
         origin,
         clock,
+        application_paths,
         options,
         stop,
     } = parts;
@@ -219,6 +234,7 @@ where
         tls,
         origin,
         clock,
+        application_paths,
         options,
         stop,
     };
@@ -282,6 +298,7 @@ fn start(number: usize, common: &Common, prepare: Prepare) -> Result<Desk> {
         common.tls.clone(),
         common.clock.clone(),
     );
+    let application_paths = common.application_paths;
     let (options, stop, counted) = (
         common.options.clone(),
         common.stop.clone(),
@@ -296,6 +313,7 @@ fn start(number: usize, common: &Common, prepare: Prepare) -> Result<Desk> {
                 origin,
                 tls,
                 clock,
+                application_paths,
                 options,
                 stop,
                 buffers: Buffers::default(),
