@@ -4,7 +4,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use sqlx::Row;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -160,10 +159,10 @@ impl Catalog {
             .map_err(failed("counting assets"))?;
         let mut counts = Vec::new();
         for row in &rows {
-            let state: String = row.try_get("state").map_err(failed("counting assets"))?;
-            let count: i64 = row.try_get("assets").map_err(failed("counting assets"))?;
-            let known = AssetState::parse(&state);
-            counts.extend(known.map(|state| (state, count.unsigned_abs())));
+            let columns = Columns(row);
+            let state = AssetState::parse(&columns.text("state")?);
+            let state = state.ok_or_else(|| damaged("state"))?;
+            counts.push((state, columns.count("assets")?));
         }
         Ok(counts)
     }

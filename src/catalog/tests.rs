@@ -228,6 +228,22 @@ async fn pages_follow_each_other_while_assets_come_and_go() {
 }
 
 #[tokio::test]
+async fn assets_are_counted_by_state() {
+    let fixture = Fixture::new().await;
+    let counted = || async { fixture.catalog.count_by_state().await.expect("counted") };
+    assert_eq!(counted().await, []);
+    for name in ["one", "two", "three"] {
+        fixture.asset(name).await;
+    }
+    let uploaded = fixture.catalog.uploaded(&id("two"), "digest", 9).await;
+    assert!(uploaded.expect("noted"));
+    let mut counts = counted().await;
+    counts.sort_by_key(|(_, count)| *count);
+    let expected = [(AssetState::Indexing, 1), (AssetState::Uploading, 2)];
+    assert_eq!(counts, expected);
+}
+
+#[tokio::test]
 async fn a_cursor_that_no_page_gave_is_refused() {
     let fixture = Fixture::new().await;
     for cursor in ["", "x", "!!", "AAAA", "MSAuLi8"] {

@@ -47,6 +47,13 @@ pub(super) static KILOBITS: Scale = Scale {
     units: 1,
 };
 
+impl Default for Histogram {
+    /// One for durations.
+    fn default() -> Self {
+        Self::seconds()
+    }
+}
+
 impl Histogram {
     /// An empty one for durations; [`Self::observe`] takes microseconds, seconds are told.
     pub fn seconds() -> Self {

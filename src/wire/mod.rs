@@ -38,6 +38,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::origin::Origin;
 use crate::origin::file::Buffers;
+use crate::telemetry::Refused;
 use crate::tls::Tls;
 use application::{Application, Prepare};
 
@@ -280,6 +281,7 @@ async fn take_connections(listener: &tokio::net::TcpListener, desks: &[Desk], co
         let load = |desk: &&Desk| desk.load.load(Ordering::Relaxed);
         let total: usize = desks.iter().map(|desk| load(&desk)).sum();
         if total >= common.options.max_connections {
+            common.origin.metrics().refused(Refused::Cap);
             continue;
         }
         if let (Some(desk), Ok(socket)) = (desks.iter().min_by_key(load), socket.into_std()) {

@@ -120,7 +120,7 @@ impl Blocks {
             Err(_) => Err(too_slow(path)),
         };
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        add(&self.counters.fill_micros, micros);
+        self.counters.store_time.observe(micros);
         if outcome.is_err() {
             add(&self.counters.store_errors, 1);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::telemetry::Sample;
+use crate::telemetry::{Histogram, Sample};
 
 /// Counts since the cache was made; they only grow.
 #[derive(Debug, Default)]
@@ -21,8 +21,8 @@ pub struct Counters {
     pub store_errors: AtomicU64,
     /// Bytes read from the store into memory.
     pub store_bytes: AtomicU64,
-    /// Time from the start of a fill to the store's first answer, summed, in microseconds.
-    pub fill_micros: AtomicU64,
+    /// How long the store took to answer: until an object was opened, or a block was read.
+    pub store_time: Histogram,
     /// Objects found in the disk tier.
     pub disk_hits: AtomicU64,
     /// Writes to the disk tier that failed.
@@ -66,10 +66,10 @@ impl Counters {
                 "Bytes read from the store into memory.",
                 &self.store_bytes,
             ),
-            plain(
-                "headwater_store_first_answer_microseconds",
-                "Time until the store's first answers, summed.",
-                &self.fill_micros,
+            Sample::histogram(
+                "headwater_store_answer_seconds",
+                "How long the store took to answer.",
+                &self.store_time,
             ),
         ]
     }

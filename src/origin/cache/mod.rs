@@ -404,7 +404,7 @@ impl Inner {
         let opened = local::open(directory, &fill.path, &fill.key);
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         add(&counters.store_reads, 1);
-        add(&counters.fill_micros, micros);
+        counters.store_time.observe(micros);
         add(&counters.store_errors, u64::from(opened.is_err()));
         self.settle(fill, opened.map_err(|e| Failure::of(&e)));
     }

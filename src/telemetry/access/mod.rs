@@ -8,9 +8,9 @@ mod json;
 mod secrets;
 mod sink;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use entry::{Entry, Source};
@@ -48,7 +48,7 @@ struct Open {
     lines: Option<SyncSender<Vec<u8>>>,
     counts: Arc<Counts>,
     /// Ends when the thread does.
-    ended: std::sync::Mutex<Receiver<()>>,
+    ended: Mutex<Receiver<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,27 +70,25 @@ impl AccessLog {
         let counts = Arc::<Counts>::default();
         let told = Arc::clone(&counts);
         metrics.register(move || told.samples());
-        Self::start(counts, move |lines, counts| write(sink, lines, counts))
-    }
-
-    fn start(
-        counts: Arc<Counts>,
-        write: impl FnOnce(&Receiver<Vec<u8>>, &Counts) + Send + 'static,
-    ) -> Result<Self> {
-        let (sender, receiver) = sync_channel(WAITING_LINES);
+        let (sender, lines) = sync_channel(WAITING_LINES);
         let (end, ended) = sync_channel(0);
-        let of_thread = Arc::clone(&counts);
-        std::thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || {
-                write(&receiver, &of_thread);
-                drop(end);
-            })
+        let writer = Writer {
+            sink,
+            counts: Arc::clone(&counts),
+            is_failing: false,
+        };
+        let run = move || {
+            writer.run(&lines);
+            drop(end);
+        };
+        let thread = std::thread::Builder::new().name("access-log".to_owned());
+        thread
+            .spawn(run)
             .map_err(|e| Error::io("starting the thread of the access log", e))?;
         let open = Open {
             lines: Some(sender),
             counts,
-            ended: std::sync::Mutex::new(ended),
+            ended: Mutex::new(ended),
         };
         Ok(Self {
             open: Arc::new(open),
@@ -145,44 +143,138 @@ impl Counts {
     }
 }
 
-/// Writes lines until there is nobody any more to send one.
-fn write(mut sink: Sink, lines: &Receiver<Vec<u8>>, counts: &Counts) {
-    let mut is_failing = false;
-    let mut next_beat = Instant::now() + BEAT;
-    loop {
-        let wait = next_beat.saturating_duration_since(Instant::now());
-        let mut written = match lines.recv_timeout(wait) {
-            Ok(line) => write_line(&mut sink, &line, counts),
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
-        // However many lines come.
-        if Instant::now() >= next_beat {
-            next_beat = Instant::now() + BEAT;
-            written = written.and(sink.beat());
-            is_failing &= written.is_err();
-        }
-        if let Err(e) = written {
-            counts.failures.fetch_add(1, Ordering::Relaxed);
-            if !is_failing {
-                tell_operator(PART, &format!("writing failed: {e}"));
+/// The thread that writes.
+struct Writer {
+    sink: Sink,
+    counts: Arc<Counts>,
+    /// Whether the operator was told and it has not been well since.
+    is_failing: bool,
+}
+
+impl Writer {
+    /// Writes lines until there is nobody any more to send one.
+    fn run(mut self, lines: &Receiver<Vec<u8>>) {
+        let mut next_beat = Instant::now() + BEAT;
+        loop {
+            let wait = next_beat.saturating_duration_since(Instant::now());
+            match lines.recv_timeout(wait) {
+                Ok(line) => self.line(&line),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
-            is_failing = true;
+            if Instant::now() >= next_beat {
+                self.beat();
+                next_beat = Instant::now() + BEAT;
+            }
+        }
+        self.beat();
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        let waiting = &self.counts.waiting_bytes;
+        waiting.fetch_sub(line.len(), Ordering::Relaxed);
+        let written = self.sink.write(line);
+        let counter = match &written {
+            Ok(()) => &self.counts.written,
+            Err(_) => &self.counts.dropped,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if let Err(e) = written {
+            self.failed(&e);
         }
     }
-    if let Err(e) = sink.flush() {
-        tell_operator(PART, &format!("writing its end failed: {e}"));
+
+    fn beat(&mut self) {
+        match self.sink.beat() {
+            Ok(()) => self.is_failing = false,
+            Err(e) => self.failed(&e),
+        }
+    }
+
+    fn failed(&mut self, error: &std::io::Error) {
+        self.counts.failures.fetch_add(1, Ordering::Relaxed);
+        if !self.is_failing {
+            tell_operator(PART, &format!("writing it failed: {error}"));
+        }
+        self.is_failing = true;
     }
 }
-fn write_line(sink: &mut Sink, line: &[u8], counts: &Counts) -> std::io::Result<()> {
-    counts
-        .waiting_bytes
-        .fetch_sub(line.len(), Ordering::Relaxed);
-    let written = sink.write(line);
-    let counter = match written {
-        Ok(()) => &counts.written,
-        Err(_) => &counts.dropped,
-    };
-    counter.fetch_add(1, Ordering::Relaxed);
-    written
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::telemetry::{Format, Tls, Version};
+
+    fn entry(path: &str) -> Entry<'_> {
+        Entry {
+            time_millis: 0,
+            client: IpAddr::from([1, 1, 1, 1]),
+            peer: IpAddr::from([1, 1, 1, 1]),
+            method: "GET",
+            host: None,
+            path,
+            query: None,
+            version: Version::Http11,
+            tls: Tls::None,
+            status: 200,
+            bytes: 0,
+            is_complete: true,
+            first_byte_micros: 0,
+            total_micros: 0,
+            range: None,
+            referer: None,
+            user_agent: None,
+            source: None,
+            cloudfront_id: None,
+            via: None,
+            cmcd: None,
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_log_is_written_before_it_is_closed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("access.log");
+        let metrics = Metrics::new();
+        let log = AccessLog::open(path.to_str().expect("text"), &metrics).expect("opened");
+        let other = log.clone();
+        log.write(&entry("/one"));
+        drop(log);
+        other.write(&entry("/two"));
+        drop(other);
+        let text = std::fs::read_to_string(&path).expect("read");
+        let paths = text.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            line["path"].as_str().expect("text").to_owned()
+        });
+        assert_eq!(paths.collect::<Vec<_>>(), ["/one", "/two"]);
+        let text = metrics.text(Vec::new(), Format::Prometheus);
+        assert!(
+            text.contains("headwater_access_log_lines_total 2\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_a_slow_disk_can_not_take_is_dropped_and_counted() {
+        let (sender, receiver) = sync_channel(2);
+        let (_, ended) = sync_channel::<()>(0);
+        let open = Open {
+            lines: Some(sender),
+            counts: Arc::default(),
+            ended: Mutex::new(ended),
+        };
+        let log = AccessLog {
+            open: Arc::new(open),
+        };
+        for _ in 0..5 {
+            log.write(&entry("/"));
+        }
+        let counts = &log.open.counts;
+        assert_eq!(counts.dropped.load(Ordering::Relaxed), 3);
+        let waiting: usize = receiver.try_iter().map(|line| line.len()).sum();
+        assert_eq!(counts.waiting_bytes.load(Ordering::Relaxed), waiting);
+    }
 }

@@ -10,6 +10,7 @@ mod media;
 mod ranges;
 mod s3;
 mod site;
+mod telling;
 
 use site::{Assertion, Site, assertions};
 
