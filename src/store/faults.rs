@@ -17,6 +17,7 @@ use object_store::{
 };
 
 use super::Store;
+use super::change::Changes;
 
 /// What goes wrong, and what was asked. Shared with the store that it governs.
 #[derive(Debug, Default)]
@@ -64,8 +65,8 @@ impl Faults {
 }
 
 impl Store {
-    /// `inner` behind faults that the returned handle rules. A directory is then read like any
-    /// other backend.
+    /// `inner` behind faults that the returned handle rules. What is changed through `inner` itself
+    /// is not told to who watches the new store, as if another process had changed it.
     #[doc(hidden)]
     pub fn with_faults(inner: &Self) -> (Self, Arc<Faults>) {
         let faults = Arc::new(Faults::default());
@@ -76,6 +77,7 @@ impl Store {
         let store = Self {
             backend: Arc::new(backend),
             directory: None,
+            changes: Changes::default(),
             ..inner.clone()
         };
         (store, faults)

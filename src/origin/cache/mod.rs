@@ -153,7 +153,7 @@ impl Cache {
             true => (options.memory_bytes, 0),
             false => (options.memory_bytes / 8, options.memory_bytes / 8 * 7),
         };
-        let objects = match is_directory {
+        let objects = match is_directory || disk.is_some() {
             true => open_files(options.open_files),
             false => OBJECTS,
         };
@@ -409,11 +409,16 @@ impl Inner {
         self.settle(fill, opened.map_err(|e| Failure::of(&e)));
     }
 
-    /// Ends a fill: what came of it is kept, then told to those who wait.
+    /// Ends a fill with the store's answer.
     fn settle(&self, fill: Fill, outcome: Outcome<Option<Arc<Object>>>) {
         if let Ok(Some(object)) = &outcome {
             self.confirm(object);
         }
+        self.land(fill, outcome);
+    }
+
+    /// Ends a fill: what came of it is kept, then told to those who wait.
+    fn land(&self, fill: Fill, outcome: Outcome<Option<Arc<Object>>>) {
         let path = fill.path;
         fill.landing.complete(outcome, |outcome| match outcome {
             Ok(Some(object)) => self.keep(path, object),

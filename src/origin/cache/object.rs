@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -41,6 +41,8 @@ pub struct Object {
     pub(super) verified: AtomicI64,
     /// Until when it is trusted without asking, in milliseconds since 1970.
     pub(super) trusted_until: AtomicI64,
+    /// Whether it was sent from its file since that was last asked.
+    was_used: AtomicBool,
     head: OnceLock<Bytes>,
     gzip: OnceLock<Option<Encoded>>,
     brotli: OnceLock<Option<Encoded>>,
@@ -126,6 +128,7 @@ impl Object {
             content: found.content,
             verified: AtomicI64::new(0),
             trusted_until: AtomicI64::new(0),
+            was_used: AtomicBool::new(false),
             head: OnceLock::new(),
             gzip: OnceLock::new(),
             brotli: OnceLock::new(),
@@ -150,10 +153,13 @@ impl Object {
                 range,
             },
             Content::Blocks { file, .. } => match file.get() {
-                Some(file) => Body::File {
-                    file: Arc::clone(file),
-                    range,
-                },
+                Some(file) => {
+                    self.note_use();
+                    Body::File {
+                        file: Arc::clone(file),
+                        range,
+                    }
+                }
                 None => Body::Pieces(Pieces::new(Arc::clone(self), range)),
             },
         }
@@ -174,6 +180,18 @@ impl Object {
         };
         slot.get_or_init(|| encode(bytes, &self.etag, coding))
             .as_ref()
+    }
+
+    fn note_use(&self) {
+        // Most often it is noted already; reading that disturbs no other processor.
+        if !self.was_used.load(Ordering::Relaxed) {
+            self.was_used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was sent from its file since this was last asked.
+    pub(super) fn take_use(&self) -> bool {
+        self.was_used.swap(false, Ordering::Relaxed)
     }
 
     /// Marks it as confirmed at `now` and trusted for `trust` milliseconds.

@@ -1,7 +1,6 @@
 //! Objects of a store that is no directory: one read brings metadata and, for nearly all, every
 //! byte.
 
-use std::fs::File;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
@@ -10,10 +9,10 @@ use tokio::sync::SemaphorePermit;
 
 use super::block::{Assembler, BLOCK, BlockLanding, Blocks, block_range};
 use super::counters::add;
-use super::disk::{Note, Writing};
+use super::disk::{Note, Stored, Writing};
 use super::flight::Failure;
 use super::object::{Content, Found, Object, is_entry, is_held};
-use super::{Fill, Inner, places};
+use super::{Fill, Inner, REMOTE_TRUST, STALE, places};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
 use crate::store::{Ask, Digest, Fetched, Opened};
@@ -37,10 +36,11 @@ enum Answer<'a> {
 /// Fetches the object `fill` is about, for all who wait for it.
 pub(super) async fn fill(inner: Arc<Inner>, fill: Fill, stale: Option<Arc<Object>>) {
     let blocks = Arc::clone(&inner.blocks);
-    if let Some(object) = from_disk(&inner, &fill).await {
-        add(&blocks.counters.disk_hits, 1);
-        return inner.settle(fill, Ok(Some(object)));
-    }
+    let fill = match from_disk(&inner, fill).await {
+        Ok(()) => return,
+        Err(fill) => fill,
+    };
+    let removals = inner.disk.as_ref().map_or(0, |disk| disk.removals());
     let answer = ask(&blocks, &fill, stale.as_ref());
     let answer = blocks.in_time(&fill.path, answer).await;
     match answer {
@@ -52,63 +52,109 @@ pub(super) async fn fill(inner: Arc<Inner>, fill: Fill, stale: Option<Arc<Object
         Ok(Answer::Begun(object, fetched, _leave)) => {
             // Before the object is known: who knows it finds its blocks coming.
             let promised = promises(&blocks, &object, &fetched);
+            let path = Arc::clone(&fill.path);
             inner.settle(fill, Ok(Some(Arc::clone(&object))));
-            let writing = match &inner.disk {
-                Some(disk) if object.length <= FIRST_READ => Writing::begin(disk).await,
-                _ => None,
-            };
+            let writing = writing(&inner, &path, &object).await;
             let written = stream(&blocks, &object, fetched, promised, writing).await;
             if let Some(writing) = written {
-                let kept = writing.end(note(&object)).await;
-                shelve(&blocks, &object, kept);
+                shelve(&inner, &object, writing, removals).await;
             }
         }
     }
 }
 
-/// The object from the disk tier. What may be replaced isn't kept there.
-async fn from_disk(inner: &Arc<Inner>, fill: &Fill) -> Option<Arc<Object>> {
-    let disk = Arc::clone(inner.disk.as_ref()?);
-    if is_entry(&fill.key) {
-        return None;
+/// Answers with the object from the disk tier; gives the fill back where it isn't there.
+async fn from_disk(inner: &Arc<Inner>, fill: Fill) -> Result<(), Fill> {
+    // What may be replaced isn't kept there.
+    let Some(disk) = inner.disk.as_ref().filter(|_| !is_entry(&fill.key)) else {
+        return Err(fill);
+    };
+    let (disk, location) = (Arc::clone(disk), fill.path.to_string());
+    let find = tokio::task::spawn_blocking(move || disk.find(&location));
+    // A disk that hangs must not keep the store from being asked.
+    let found = tokio::time::timeout(inner.blocks.patience / 4, find).await;
+    let now = inner.clock.now_millis();
+    let is_recent = |found: &Stored| now < found.verified.saturating_add(STALE);
+    let found = found.ok().and_then(|found| found.ok().flatten());
+    let Some(found) = found.filter(is_recent) else {
+        return Err(fill);
+    };
+    add(&inner.blocks.counters.disk_hits, 1);
+    let (path, verified) = (Arc::clone(&fill.path), found.verified);
+    let object = kept(inner, fill.key.clone(), found);
+    object.confirm(verified, REMOTE_TRUST);
+    inner.land(fill, Ok(Some(Arc::clone(&object))));
+    if !object.is_trusted(now) {
+        recheck(inner, &path, &object, now);
     }
-    let location = fill.path.to_string();
-    let found = tokio::task::spawn_blocking(move || disk.find(&location));
-    let (note, file) = found.await.ok().flatten()?;
-    Some(Object::new(Found {
-        key: fill.key.clone(),
+    Ok(())
+}
+
+fn kept(inner: &Inner, key: Key, found: Stored) -> Arc<Object> {
+    let note = found.note;
+    Object::new(Found {
+        key,
         length: note.length,
         modified: note.modified,
         content: Content::Blocks {
             id: number_of(&note.location, &note.etag, note.length),
             blocks: Arc::clone(&inner.blocks),
-            file: OnceLock::from(Arc::new(file)),
+            file: OnceLock::from(Arc::new(found.file)),
         },
         etag: note.etag,
         location: note.location,
         version: note.version,
-    }))
+    })
 }
 
-fn note(object: &Object) -> Note {
-    Note {
+/// Begins to write the object to the disk tier, if it is one that is kept there.
+async fn writing(inner: &Inner, path: &str, object: &Object) -> Option<Writing> {
+    let disk = inner.disk.as_ref()?;
+    let is_kept = object.length <= FIRST_READ
+        && disk.has_room_for(object.length)
+        && object.location == path
+        && !is_entry(&object.key);
+    if !is_kept {
+        return None;
+    }
+    let writing = Writing::begin(disk).await;
+    add(
+        &inner.blocks.counters.disk_errors,
+        u64::from(writing.is_none()),
+    );
+    writing
+}
+
+/// From now on the object is sent from its file.
+async fn shelve(inner: &Arc<Inner>, object: &Object, writing: Writing, removals: u64) {
+    let Content::Blocks { file, .. } = &object.content else {
+        return;
+    };
+    let note = Note {
         location: object.location.clone(),
         length: object.length,
         etag: object.etag.clone(),
         modified: object.modified,
         version: object.version.clone(),
-    }
-}
-
-/// From now on the object is sent from its file.
-fn shelve(blocks: &Blocks, object: &Object, kept: Option<File>) {
-    let Content::Blocks { file, .. } = &object.content else {
-        return;
+        digest: String::new(),
     };
-    match kept {
-        // Who was first stays.
-        Some(kept) => drop(file.set(Arc::new(kept))),
-        None => add(&blocks.counters.disk_errors, 1),
+    let objects = inner.objects.clone();
+    let was_used = move |location: &str| {
+        let held = objects.get(location);
+        held.is_some_and(|object| object.take_use())
+    };
+    let since = (removals, inner.clock.now_millis());
+    match writing.end(note, since, was_used).await {
+        Ok((kept, gone)) => {
+            // Who was first stays.
+            drop(file.set(Arc::new(kept)));
+            // What is open takes its room until it is closed.
+            for location in gone {
+                inner.objects.invalidate(location.as_str());
+            }
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+        Err(_) => add(&inner.blocks.counters.disk_errors, 1),
     }
 }
 
@@ -315,7 +361,12 @@ pub(super) fn recheck(inner: &Arc<Inner>, path: &str, object: &Arc<Object>, now:
             blocks.store.is_current(&object.location, version).await
         };
         match blocks.in_time(&path, check).await {
-            Ok(true) => inner.confirm(&object),
+            Ok(true) => {
+                inner.confirm(&object);
+                if let Some(disk) = &inner.disk {
+                    disk.confirm(&object.location, object.verified());
+                }
+            }
             Ok(false) => {
                 inner.drop_object(&path, &object);
                 if let Some(disk) = &inner.disk {
