@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::look_up::places;
 use super::object::{Content, Found, Object, is_entry, is_held};
-use super::places;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
 use crate::store::{Digest, Sidecar, Store, is_strong_tag};
