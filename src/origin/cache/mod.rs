@@ -15,6 +15,7 @@ mod look_up;
 mod object;
 mod pieces;
 mod remote;
+mod shelved;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,16 +177,16 @@ impl Cache {
         &self.inner.blocks.store
     }
 
-    /// Whether it can serve what it doesn't hold: the store answers.
+    /// Whether it can serve what it doesn't hold, as the store answers, and keep it, as the disk
+    /// tier's folder can be written to.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when it doesn't, within [`Options::store_timeout`]; what the
-    /// disk tier's folder says when it can't be written to.
+    /// [`ErrorKind::Unavailable`] when either takes longer than [`Options::store_timeout`], or the
+    /// store is away; what the disk says when it can't be written to.
     pub async fn is_ready(&self) -> Result<()> {
         let blocks = &self.inner.blocks;
         if let Some(disk) = &self.inner.disk {
-            let failed = |e| Error::io("writing to the cache's folder", e);
-            disk.check().map_err(failed)?;
+            can_be_written(disk, blocks.patience).await?;
         }
         match tokio::time::timeout(blocks.patience, blocks.store.is_answering()).await {
             Ok(answer) => answer,
@@ -201,6 +202,16 @@ fn open_disk(options: DiskOptions) -> Result<Disk> {
     let shown = options.folder.display().to_string();
     let failed = |e| Error::io(format!("opening the cache's folder {shown}"), e);
     Disk::open(options).map_err(failed)
+}
+
+async fn can_be_written(disk: &Arc<Disk>, patience: Duration) -> Result<()> {
+    let disk = Arc::clone(disk);
+    let check = tokio::task::spawn_blocking(move || disk.check());
+    let late = |_| Error::new(ErrorKind::Unavailable, "the cache's disk does not answer");
+    let checked = tokio::time::timeout(patience, check).await.map_err(late)?;
+    checked
+        .map_err(|_| Error::internal("a look at the cache's disk was given up"))?
+        .map_err(|e| Error::io("writing to the cache's folder", e))
 }
 
 /// `wanted`, or half of the files that this process may have open.

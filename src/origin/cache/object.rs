@@ -230,6 +230,11 @@ pub(super) fn is_entry(key: &Key) -> bool {
     key.cache_control() == layout::ENTRY
 }
 
+/// Whether what has its name never changes, and anyone may have it.
+pub(super) fn is_immutable(key: &Key) -> bool {
+    key.cache_control() == layout::IMMUTABLE
+}
+
 /// Whether an object of that kind and length is held whole in memory.
 pub(super) fn is_held(key: &Key, length: u64) -> bool {
     (is_text(key) && length <= TEXT_LIMIT) || (is_entry(key) && length <= ENTRY_LIMIT)

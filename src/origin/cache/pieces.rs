@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::block::{BLOCK, Block, PIECE};
+use super::counters::add;
 use super::object::{Content, Object};
 use crate::error::{Error, Result};
 
@@ -57,7 +58,11 @@ impl Pieces {
         };
         let (number, at) = (self.left.start / BLOCK, self.left.start % BLOCK);
         if let Some(file) = file.get() {
-            return read_piece(Arc::clone(file), self.left.start, self.object.length).await;
+            match read_piece(Arc::clone(file), self.left.start, self.object.length).await {
+                Ok(piece) => return Ok(piece),
+                // The store has it too.
+                Err(_) => add(&blocks.counters.disk_errors, 1),
+            }
         }
         let block: Arc<Block> = blocks.block(&self.object, (*id, number)).await?;
         // While this one is sent, the next may come.
@@ -71,15 +76,12 @@ impl Pieces {
 }
 
 /// A piece of the disk tier's file.
-async fn read_piece(file: Arc<File>, start: u64, length: u64) -> Result<Bytes> {
+async fn read_piece(file: Arc<File>, start: u64, length: u64) -> std::io::Result<Bytes> {
     let size = (length - start).min(PIECE);
     let read = tokio::task::spawn_blocking(move || {
         let mut piece = vec![0; usize::try_from(size).unwrap_or(0)];
         file.read_exact_at(&mut piece, start)?;
         Ok(Bytes::from(piece))
     });
-    let failed = |e| Error::io("reading the cache's disk", e);
-    read.await
-        .map_err(|_| Error::internal("a read of the cache's disk was given up"))?
-        .map_err(failed)
+    read.await?
 }

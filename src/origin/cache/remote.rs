@@ -9,10 +9,11 @@ use tokio::sync::SemaphorePermit;
 
 use super::block::{Assembler, BLOCK, BlockLanding, Blocks, block_range};
 use super::counters::add;
-use super::disk::{Note, Stored, Writing};
+use super::disk::Writing;
 use super::flight::Failure;
-use super::look_up::{Fill, Inner, REMOTE_TRUST, STALE, places};
-use super::object::{Content, Found, Object, is_entry, is_held};
+use super::look_up::{Fill, Inner, places};
+use super::object::{Content, Found, Object, is_held};
+use super::shelved;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
 use crate::store::{Ask, Digest, Fetched, Opened};
@@ -36,125 +37,38 @@ enum Answer<'a> {
 /// Fetches the object `fill` is about, for all who wait for it.
 pub(super) async fn fill(inner: Arc<Inner>, fill: Fill, stale: Option<Arc<Object>>) {
     let blocks = Arc::clone(&inner.blocks);
-    let fill = match from_disk(&inner, fill).await {
+    let fill = match shelved::answer(&inner, fill).await {
         Ok(()) => return,
         Err(fill) => fill,
     };
     let removals = inner.disk.as_ref().map_or(0, |disk| disk.removals());
     let answer = ask(&blocks, &fill, stale.as_ref());
     let answer = blocks.in_time(&fill.path, answer).await;
+    let path = Arc::clone(&fill.path);
     match answer {
         Err(e) => inner.settle(fill, Err(Failure::of(&e))),
         Ok(Answer::Absent) => inner.settle(fill, Ok(None)),
-        Ok(Answer::Confirmed(object) | Answer::Whole(object)) => {
-            inner.settle(fill, Ok(Some(object)));
+        Ok(Answer::Confirmed(object)) => inner.settle(fill, Ok(Some(object))),
+        Ok(Answer::Whole(object)) => {
+            inner.settle(fill, Ok(Some(Arc::clone(&object))));
+            let writing = shelved::writing(&inner, &path, &object);
+            if let (Some(mut writing), Content::Held(bytes, _)) = (writing, &object.content) {
+                writing.add(std::slice::from_ref(bytes));
+                shelved::shelve(&inner, &object, writing, removals).await;
+            }
         }
-        Ok(Answer::Begun(object, fetched, _leave)) => {
+        Ok(Answer::Begun(object, fetched, leave)) => {
             // Before the object is known: who knows it finds its blocks coming.
             let promised = promises(&blocks, &object, &fetched);
-            let path = Arc::clone(&fill.path);
             inner.settle(fill, Ok(Some(Arc::clone(&object))));
-            let writing = writing(&inner, &path, &object).await;
-            let written = stream(&blocks, &object, fetched, promised, writing).await;
-            if let Some(writing) = written {
-                shelve(&inner, &object, writing, removals).await;
+            let mut writing = shelved::writing(&inner, &path, &object);
+            stream(&blocks, &object, fetched, promised, writing.as_mut()).await;
+            // Others may read the store while this one is written.
+            drop(leave);
+            if let Some(writing) = writing {
+                shelved::shelve(&inner, &object, writing, removals).await;
             }
         }
-    }
-}
-
-/// Answers with the object from the disk tier; gives the fill back where it isn't there.
-async fn from_disk(inner: &Arc<Inner>, fill: Fill) -> Result<(), Fill> {
-    // What may be replaced isn't kept there.
-    let Some(disk) = inner.disk.as_ref().filter(|_| !is_entry(&fill.key)) else {
-        return Err(fill);
-    };
-    let (disk, location) = (Arc::clone(disk), fill.path.to_string());
-    let find = tokio::task::spawn_blocking(move || disk.find(&location));
-    // A disk that hangs must not keep the store from being asked.
-    let found = tokio::time::timeout(inner.blocks.patience / 4, find).await;
-    let now = inner.clock.now_millis();
-    let is_recent = |found: &Stored| now < found.verified.saturating_add(STALE);
-    let found = found.ok().and_then(|found| found.ok().flatten());
-    let Some(found) = found.filter(is_recent) else {
-        return Err(fill);
-    };
-    add(&inner.blocks.counters.disk_hits, 1);
-    let (path, verified) = (Arc::clone(&fill.path), found.verified);
-    let object = kept(inner, fill.key.clone(), found);
-    object.confirm(verified, REMOTE_TRUST);
-    inner.land(fill, Ok(Some(Arc::clone(&object))));
-    if !object.is_trusted(now) {
-        recheck(inner, &path, &object, now);
-    }
-    Ok(())
-}
-
-fn kept(inner: &Inner, key: Key, found: Stored) -> Arc<Object> {
-    let note = found.note;
-    Object::new(Found {
-        key,
-        length: note.length,
-        modified: note.modified,
-        content: Content::Blocks {
-            id: number_of(&note.location, &note.etag, note.length),
-            blocks: Arc::clone(&inner.blocks),
-            file: OnceLock::from(Arc::new(found.file)),
-        },
-        etag: note.etag,
-        location: note.location,
-        version: note.version,
-    })
-}
-
-/// Begins to write the object to the disk tier, if it is one that is kept there.
-async fn writing(inner: &Inner, path: &str, object: &Object) -> Option<Writing> {
-    let disk = inner.disk.as_ref()?;
-    let is_kept = object.length <= FIRST_READ
-        && disk.has_room_for(object.length)
-        && object.location == path
-        && !is_entry(&object.key);
-    if !is_kept {
-        return None;
-    }
-    let writing = Writing::begin(disk).await;
-    add(
-        &inner.blocks.counters.disk_errors,
-        u64::from(writing.is_none()),
-    );
-    writing
-}
-
-/// From now on the object is sent from its file.
-async fn shelve(inner: &Arc<Inner>, object: &Object, writing: Writing, removals: u64) {
-    let Content::Blocks { file, .. } = &object.content else {
-        return;
-    };
-    let note = Note {
-        location: object.location.clone(),
-        length: object.length,
-        etag: object.etag.clone(),
-        modified: object.modified,
-        version: object.version.clone(),
-        digest: String::new(),
-    };
-    let objects = inner.objects.clone();
-    let was_used = move |location: &str| {
-        let held = objects.get(location);
-        held.is_some_and(|object| object.take_use())
-    };
-    let since = (removals, inner.clock.now_millis());
-    match writing.end(note, since, was_used).await {
-        Ok((kept, gone)) => {
-            // Who was first stays.
-            drop(file.set(Arc::new(kept)));
-            // What is open takes its room until it is closed.
-            for location in gone {
-                inner.objects.invalidate(location.as_str());
-            }
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-        Err(_) => add(&inner.blocks.counters.disk_errors, 1),
     }
 }
 
@@ -272,43 +186,35 @@ fn promises(
     promised
 }
 
-/// Keeps the promises, in order, with what comes, which is written to `writing` too: given back if
-/// it has all of it.
+/// Keeps the promises, in order, with what comes, which is given to `writing` too.
 async fn stream(
     blocks: &Blocks,
     object: &Object,
     mut fetched: Fetched,
     promised: Vec<(u64, Option<BlockLanding>)>,
-    mut writing: Option<Writing>,
-) -> Option<Writing> {
+    mut writing: Option<&mut Writing>,
+) {
     let Content::Blocks { id, .. } = &object.content else {
-        return None;
+        return;
     };
     let mut promised = promised.into_iter();
     let mut portion = Bytes::new();
     let failure = loop {
         let Some((number, landing)) = promised.next() else {
-            return writing;
+            return;
         };
         let mut assembler = Assembler::new(&block_range(number, object.length));
-        match assemble(blocks, &mut assembler, &mut fetched, &mut portion).await {
-            Ok(block) => {
-                let block = Arc::new(block);
-                if let Some(landing) = landing {
-                    blocks.deliver((*id, number), landing, Ok(Arc::clone(&block)));
-                }
-                if let Some(begun) = writing.take() {
-                    writing = begun.add(block).await;
-                    add(&blocks.counters.disk_errors, u64::from(writing.is_none()));
-                }
-            }
-            Err(e) => {
-                let failure = Failure::of(&e);
-                if let Some(landing) = landing {
-                    blocks.deliver((*id, number), landing, Err(failure.clone()));
-                }
-                break failure;
-            }
+        let assembled = assemble(blocks, &mut assembler, &mut fetched, &mut portion).await;
+        let outcome = assembled.map(Arc::new).map_err(|e| Failure::of(&e));
+        if let (Ok(block), Some(writing)) = (&outcome, writing.as_deref_mut()) {
+            writing.add(&block.pieces);
+        }
+        let failure = outcome.as_ref().err().cloned();
+        if let Some(landing) = landing {
+            blocks.deliver((*id, number), landing, outcome);
+        }
+        if let Some(failure) = failure {
+            break failure;
         }
     };
     for (number, landing) in promised {
@@ -316,7 +222,6 @@ async fn stream(
             blocks.deliver((*id, number), landing, Err(failure.clone()));
         }
     }
-    None
 }
 
 async fn assemble(
@@ -363,15 +268,11 @@ pub(super) fn recheck(inner: &Arc<Inner>, path: &str, object: &Arc<Object>, now:
         match blocks.in_time(&path, check).await {
             Ok(true) => {
                 inner.confirm(&object);
-                if let Some(disk) = &inner.disk {
-                    disk.confirm(&object.location, object.verified());
-                }
+                shelved::confirm(&inner, object);
             }
             Ok(false) => {
                 inner.drop_object(&path, &object);
-                if let Some(disk) = &inner.disk {
-                    disk.forget(&object.location);
-                }
+                shelved::forget(&inner, object);
             }
             Err(_) => add(&blocks.counters.stale, 1),
         }

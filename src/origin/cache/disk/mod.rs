@@ -5,7 +5,7 @@
 //! known of it, which is written last and without which the bytes count for nothing. The note's
 //! time says when the store last confirmed the object. Only objects that never change are kept.
 //! What an earlier process left is checked against its digest before it is given out. A disk that
-//! fails or is full costs what it would have saved, and nothing else.
+//! fails, is full or hangs costs what it would have saved, and nothing else.
 
 mod shelf;
 mod writing;
@@ -14,11 +14,13 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
+use tokio::sync::Semaphore;
 
 pub(super) use writing::Writing;
 
@@ -65,6 +67,11 @@ pub(in crate::origin::cache) struct Stored {
 pub(in crate::origin::cache) struct Disk {
     options: Options,
     shelf: Mutex<Shelf>,
+    /// Removals told so far: what was begun before one may be of what is gone. Changed only with
+    /// the shelf locked; read without, as a disk that hangs may hold it.
+    removals: AtomicU64,
+    /// For what is on its way.
+    room: Arc<Semaphore>,
 }
 
 impl Disk {
@@ -74,6 +81,8 @@ impl Disk {
         let disk = Self {
             options,
             shelf: Mutex::default(),
+            removals: AtomicU64::new(0),
+            room: Arc::new(Semaphore::new(writing::UNITS)),
         };
         for note in disk.left_notes()? {
             disk.shelf().use_now(&note.location, note.length, false);
@@ -89,11 +98,6 @@ impl Disk {
     fn bytes_path(&self, location: &str) -> PathBuf {
         let name = blake3::hash(location.as_bytes()).to_hex();
         self.options.folder.join(name.as_str())
-    }
-
-    /// Whether an object of that length may be kept.
-    pub(in crate::origin::cache) fn has_room_for(&self, length: u64) -> bool {
-        length <= self.options.bytes
     }
 
     /// The notes whose bytes are there, the longest unconfirmed first. What else of ours is in the
@@ -169,7 +173,7 @@ impl Disk {
 
     /// Removals told so far.
     pub(in crate::origin::cache) fn removals(&self) -> u64 {
-        self.shelf().removals
+        self.removals.load(Ordering::SeqCst)
     }
 
     /// A file for the bytes of an object, in which they count for nothing yet.
@@ -192,7 +196,7 @@ impl Disk {
         text.write_all(&serde_json::to_vec(note)?)?;
         set_time(text.as_file(), verified)?;
         let mut shelf = self.shelf();
-        if shelf.removals != removals {
+        if self.removals() != removals {
             let message = "something was removed meanwhile";
             return Err(Error::new(ErrorKind::Interrupted, message));
         }
@@ -217,7 +221,7 @@ impl Disk {
     pub(in crate::origin::cache) fn forget(&self, location: &str) {
         let was_kept = {
             let mut shelf = self.shelf();
-            shelf.removals += 1;
+            self.removals.fetch_add(1, Ordering::SeqCst);
             shelf.forget(location)
         };
         if was_kept {
@@ -229,7 +233,7 @@ impl Disk {
     pub(in crate::origin::cache) fn forget_all(&self, is_gone: impl Fn(&str) -> bool) {
         let gone: Vec<String> = {
             let mut shelf = self.shelf();
-            shelf.removals += 1;
+            self.removals.fetch_add(1, Ordering::SeqCst);
             let kept = shelf.kept.keys();
             let gone: Vec<String> = kept.filter(|kept| is_gone(kept)).cloned().collect();
             for location in &gone {

@@ -9,8 +9,6 @@ pub(super) struct Shelf {
     by_use: BTreeMap<u64, String>,
     uses: u64,
     bytes: u64,
-    /// Removals told so far: what was begun before one may be of what is gone.
-    pub(super) removals: u64,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,6 @@
-//! What the cache promises, over a directory, a store in memory, and one that fails.
+//! What the cache promises, over a directory, a store in memory, one that fails, and with a disk.
 
+mod disk;
 mod local;
 mod remote;
 
@@ -92,6 +93,17 @@ async fn read(object: &Arc<Object>, range: Range<u64>) -> Vec<u8> {
 async fn whole(cache: &Cache, key: &Key) -> Vec<u8> {
     let object = get(cache, key).await.expect("it is stored");
     read(&object, 0..object.length).await
+}
+
+fn long(length: usize) -> Bytes {
+    (0..=250_u8).cycle().take(length).collect()
+}
+
+/// Waits until `is_so`; what goes on in the background takes its time.
+async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
 }
 
 fn count(counter: &AtomicU64) -> u64 {

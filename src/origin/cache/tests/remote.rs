@@ -5,18 +5,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::origin::cache::DiskOptions;
-
-/// Waits until `is_so`; what goes on in the background takes its time.
-async fn until(is_so: impl Fn() -> bool) {
-    while !is_so() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-fn long(length: usize) -> Bytes {
-    (0..=250_u8).cycle().take(length).collect()
-}
 
 #[tokio::test]
 async fn a_thousand_who_ask_at_once_cost_one_read() {
@@ -274,51 +262,4 @@ async fn what_is_fetched_while_it_is_replaced_is_not_kept() {
     assert_eq!(late, b"two");
     assert_eq!(whole(&cache, &Key::EntryHls).await, b"two");
     assert_eq!(faults.reads(), 2);
-}
-
-fn with_disk(folder: &std::path::Path) -> Options {
-    Options {
-        disk: Some(DiskOptions {
-            folder: folder.to_owned(),
-            bytes: 10 << 20,
-        }),
-        ..Options::default()
-    }
-}
-
-#[tokio::test]
-async fn the_disk_tier_serves_files_and_survives_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, faults) = Store::with_faults(&Store::in_memory());
-    let bytes = long(3_000_000);
-    create(&store, &segment(1), bytes.clone()).await;
-    let (first, _) = cache(&store, with_disk(folder.path()));
-    let object = get(&first, &segment(1)).await.unwrap();
-    until(|| matches!(object.body(0..1), Body::File { .. })).await;
-    assert!(read(&object, 0..object.length).await == bytes);
-    drop(first);
-    faults.is_down.store(true, SeqCst);
-    let (second, _) = cache(&store, with_disk(folder.path()));
-    let again = get(&second, &segment(1)).await.unwrap();
-    assert_eq!(
-        (&again.etag, again.modified),
-        (&object.etag, object.modified)
-    );
-    assert!(read(&again, 0..again.length).await == bytes);
-    assert_eq!(count(&second.counters().disk_hits), 1);
-    faults.is_down.store(false, SeqCst);
-    store.remove_folder("v/cats").await.unwrap();
-    assert!(get(&second, &segment(1)).await.is_none());
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-}
-
-#[tokio::test]
-async fn a_disk_that_fails_costs_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, _) = Store::with_faults(&Store::in_memory());
-    create(&store, &segment(1), "segment").await;
-    let (cache, _) = cache(&store, with_disk(&folder.path().join("cache")));
-    std::fs::remove_dir(folder.path().join("cache")).unwrap();
-    assert_eq!(whole(&cache, &segment(1)).await, b"segment");
-    assert!(cache.is_ready().await.is_err());
 }
