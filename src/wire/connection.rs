@@ -12,7 +12,6 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use super::handed::Handed;
 use super::head::{self, Head};
@@ -89,9 +88,8 @@ async fn accepted(socket: TcpStream, thread: &Thread) -> Option<Accepted> {
             },
         });
     };
-    let acceptor = TlsAcceptor::from(tls.config());
-    let handshake = timeout(thread.options.header_timeout, acceptor.accept(socket)).await;
-    let stream = handshake.ok()?.ok()?;
+    let handshake = timeout(thread.options.header_timeout, tls.accept(socket)).await;
+    let stream = handshake.ok()?.ok()??;
     let session = stream.get_ref().1;
     let protocol = match session.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,

@@ -136,7 +136,7 @@ pub(super) fn contains(bytes: &[u8], part: &[u8]) -> bool {
 }
 
 /// The first element: all of it, its content, and what follows it.
-fn element(der: &[u8]) -> (&[u8], &[u8], &[u8]) {
+pub(super) fn element(der: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let (start, length) = match der[1] {
         0x82 => (4, usize::from(der[2]) << 8 | usize::from(der[3])),
         0x81 => (3, usize::from(der[2])),

@@ -321,3 +321,20 @@ fn options_that_no_ca_takes_are_refused_before_it_is_asked() {
     options.key = Some("b".into());
     assert!(told(&options).contains("both given"));
 }
+
+#[test]
+fn the_manuals_examples_are_taken() {
+    #[derive(serde::Deserialize)]
+    struct Example {
+        tls: Option<Options>,
+    }
+    let manual = include_str!("../../../../docs/operate/tls.md");
+    let mut checked = 0;
+    for part in manual.split("```toml\n").skip(1) {
+        let text = part.split("```").next().unwrap();
+        let example: Example = toml::from_str(text).unwrap();
+        example.tls.unwrap().check().unwrap();
+        checked += 1;
+    }
+    assert_eq!(checked, 3);
+}
