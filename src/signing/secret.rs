@@ -4,7 +4,9 @@ use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand;
 
+use super::alphabet::url_safe;
 use crate::error::{Error, Result};
 
 /// The fewest characters of a secret; fewer can be tried out.
@@ -36,6 +38,18 @@ impl Secret {
         Ok(Self(text))
     }
 
+    /// A secret of 256 random bits: 43 letters, digits, `-` and `_`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`](crate::error::ErrorKind::Internal) if the system gives no random
+    /// bytes.
+    pub(super) fn random() -> Result<Self> {
+        let mut bytes = [0; 32];
+        rand::fill(&mut bytes)
+            .map_err(|_| Error::internal("making a secret: the system gives no random bytes"))?;
+        Ok(Self(url_safe(&bytes)))
+    }
+
     /// Whether `shown` is this secret. Takes the same time whichever bytes differ, and whatever the
     /// secret's length.
     pub fn matches(&self, shown: &[u8]) -> bool {
@@ -43,8 +57,8 @@ impl Secret {
         verify_slices_are_equal(known.as_ref(), shown.as_ref()).is_ok()
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    pub(super) fn text(&self) -> &str {
+        &self.0
     }
 }
 

@@ -304,6 +304,16 @@ fn token_keys_are_refused_by_their_line_and_never_shown() {
     assert_eq!(format!("{:?}", keys()), r#"TokenKeys(["k1", "k2"])"#);
 }
 
+#[test]
+fn a_new_key_makes_tokens_and_is_like_no_other() {
+    let line = TokenKeys::new_line("k3").unwrap();
+    let token = TokenKeys::parse(&line).unwrap().make(&claims()).unwrap();
+    assert!(token.starts_with("1.k3."));
+    assert_ne!(TokenKeys::new_line("k3").unwrap(), line);
+    let wrong = TokenKeys::new_line("k 3").unwrap_err().to_string();
+    assert!(wrong.contains("`k 3`"), "{wrong}");
+}
+
 proptest! {
     #[test]
     fn a_token_changed_in_any_byte_is_refused(at in 0_usize..500, byte in 0x20_u8..0x7f) {

@@ -66,13 +66,7 @@ impl TokenKeys {
     pub fn new(keys: &[(String, Secret)]) -> Result<Self> {
         let mut known = Vec::new();
         for (at, (id, secret)) in keys.iter().enumerate() {
-            let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-            if id.is_empty() || id.len() > 32 || !id.bytes().all(sign) {
-                let fix = "use up to 32 letters, digits, `-` and `_`";
-                return Err(Error::invalid(format!(
-                    "`{id}` is no id of a token key; {fix}"
-                )));
-            }
+            check_key_id(id)?;
             if keys[..at].iter().any(|(other, _)| other == id) {
                 return Err(Error::invalid(format!(
                     "the token key `{id}` is there twice"
@@ -80,7 +74,7 @@ impl TokenKeys {
             }
             known.push((
                 id.clone(),
-                hmac::Key::new(hmac::HMAC_SHA256, secret.bytes()),
+                hmac::Key::new(hmac::HMAC_SHA256, secret.text().as_bytes()),
             ));
         }
         if known.is_empty() {
@@ -112,6 +106,17 @@ impl TokenKeys {
             keys.push((id.to_owned(), secret));
         }
         Self::new(&keys)
+    }
+
+    /// A line for [`Self::parse`], without its end: a new key with a random secret of 256 bits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::error::ErrorKind::Invalid) for an id that is no id;
+    /// [`ErrorKind::Internal`](crate::error::ErrorKind::Internal) if the system gives no random
+    /// bytes.
+    pub fn new_line(id: &str) -> Result<String> {
+        check_key_id(id)?;
+        Ok(format!("{id} {}", Secret::random()?.text()))
     }
 
     /// A token for `claims`.
@@ -187,6 +192,17 @@ impl Claims {
         let known = self.network.is_none_or(|network| network.contains(client));
         meant && begun && now_seconds < self.until && known
     }
+}
+
+fn check_key_id(id: &str) -> Result<()> {
+    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if id.is_empty() || id.len() > 32 || !id.bytes().all(sign) {
+        let fix = "use up to 32 letters, digits, `-` and `_`";
+        return Err(Error::invalid(format!(
+            "`{id}` is no id of a token key; {fix}"
+        )));
+    }
+    Ok(())
 }
 
 /// Whether a path says where it leads: `/v/cats/../dogs` doesn't.

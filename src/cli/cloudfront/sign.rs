@@ -10,7 +10,7 @@ use crate::signing::{Hash, Policy, PrivateKey, Signature, Signer, set_cookie};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The URL as a client will ask for it
+    /// The URL as a client will ask for it; with a `*` in it, all URLs like this
     url: String,
     /// The private key: RSA of 2048 bits or ECDSA on P-256, PEM
     #[arg(long, value_name = "FILE")]
@@ -43,6 +43,7 @@ fn parse_hash(text: &str) -> Result<Hash, String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    path_of(&arguments.url)?;
     let shown = arguments.key.display();
     let pem = std::fs::read_to_string(&arguments.key);
     let pem = pem.map_err(|e| Error::io(format!("reading {shown}"), e))?;
@@ -63,17 +64,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 /// A canned policy where one says all; otherwise a custom one.
 fn sign(signer: &Signer, arguments: &Arguments, clock: &Clock) -> Result<Signature> {
     let validity = arguments.validity.validity(clock)?;
+    let url = &arguments.url;
+    let resource = arguments.resource.as_ref().unwrap_or(url);
     let is_plain = validity.from.is_none() && validity.network.is_none();
-    if is_plain && arguments.resource.is_none() {
-        return signer.canned(&arguments.url, validity.until);
+    if is_plain && arguments.resource.is_none() && !url.contains('*') {
+        return signer.canned(url, validity.until);
     }
-    let resource = arguments.resource.clone();
-    signer.custom(&Policy {
-        resource: resource.or_else(|| Some(arguments.url.clone())),
+    let policy = Policy {
+        resource: Some(resource.clone()),
         until: validity.until,
         from: validity.from,
         network: validity.network,
-    })
+    };
+    if resource != url && !policy.covers(url) {
+        let fix = "give a pattern that the URL is like";
+        return Err(Error::invalid(format!(
+            "`{resource}` is not for `{url}`; {fix}"
+        )));
+    }
+    signer.custom(&policy)
 }
 
 /// The cookies as header lines, for requests to whatever the signature is for.
@@ -91,6 +100,10 @@ fn path_of(url: &str) -> Result<&str> {
     let after_host = url.split_once("://").map(|(_, rest)| rest);
     let start = after_host.and_then(|rest| Some(url.len() - rest.len() + rest.find('/')?));
     let Some(start) = start else {
+        // A pattern for everything needs none.
+        if url.ends_with('*') {
+            return Ok("/");
+        }
         return Err(Error::invalid(format!(
             "`{url}` has no path; write a whole URL like https://host/v/cats/*"
         )));
@@ -111,6 +124,8 @@ mod tests {
             ("https://host/v/cats/index.m3u8", "/v/cats/"),
             ("https://host/v/c*/x", "/v/"),
             ("https://host/", "/"),
+            ("https://*", "/"),
+            ("*", "/"),
         ] {
             assert_eq!(path_of(url).expect("a path"), path);
         }
