@@ -223,6 +223,43 @@ fn a_token_is_refused_where_it_is_not_for_the_request() {
 }
 
 #[test]
+fn no_other_way_to_write_a_path_leads_round_the_signature() {
+    let house = House::open();
+    let segment = house.segment();
+    for path in [ENTRY, &segment] {
+        let inner = path.strip_prefix("/v/").unwrap();
+        for written in [
+            path.to_owned(),
+            format!("/{inner}"),
+            format!("/v//{inner}"),
+            format!("//v/{inner}"),
+            format!("/./v/{inner}"),
+            format!("/v/x/../{inner}"),
+            format!("/v/%2e/{inner}"),
+            format!("/%76/{inner}"),
+            format!("/v%2F{inner}"),
+            format!("/v/%74{}", &inner[1..]),
+            format!("/V/{inner}"),
+            format!("/v\\{inner}"),
+            format!("/v/{inner}/"),
+            format!("/v/{inner}%00"),
+            format!("/v/{inner};x"),
+            format!("/api/../v/{inner}"),
+            format!("{HOST}/v/{inner}"),
+            format!("/v/{inner}?hw-token="),
+        ] {
+            for fields in ["", "Range: bytes=0-9\r\n", "If-None-Match: *\r\n"] {
+                for method in ["GET", "HEAD"] {
+                    let answer = house.server.ask(method, &written, fields, b"");
+                    let refused = answer.status >= 400;
+                    assert!(refused, "{method} {written} {fields}: {}", answer.head);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn cloudfronts_signatures_open_what_they_are_for() {
     let house = House::open();
     let entry = format!("{HOST}{ENTRY}");
