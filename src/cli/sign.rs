@@ -10,7 +10,7 @@ use crate::signing::{Claims, TOKEN_NAME, TokenKeys, set_cookie};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The path it is for: `/v/cats/` with all below it, or one object's
+    /// The path it is for, without escapes: `/v/cats/` with all below it, or one object's
     #[arg(required = true)]
     path: Option<String>,
     /// The file of token keys: an id, a space and a secret on each line; the first makes tokens
@@ -41,19 +41,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let text = text.map_err(|e| Error::io(format!("reading {shown}"), e))?;
     let keys = TokenKeys::parse(&text).map_err(|e| e.context(shown))?;
     let validity = arguments.validity.validity(&Clock::system())?;
-    let token = keys.make(&Claims {
+    let claims = Claims {
         path: path.clone(),
         until: validity.until,
         from: validity.from,
         network: validity.network,
-    })?;
+    };
+    let token = keys.make(&claims)?;
     if arguments.json {
         return print_json(&serde_json::json!({ "token": token, "until": validity.until }));
     }
     match arguments.cookie {
         false => print(&format!("{TOKEN_NAME}={token}\n")),
         true => {
-            let cookie = set_cookie(TOKEN_NAME, &token, path);
+            let cookie = set_cookie(TOKEN_NAME, &token, &claims.url_path());
             print(&format!("Set-Cookie: {cookie}\n"))
         }
     }

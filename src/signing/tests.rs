@@ -260,6 +260,14 @@ fn a_token_is_good_for_its_path_time_and_client() {
 }
 
 #[test]
+fn a_cookies_path_is_written_as_in_urls() {
+    let mut claims = claims();
+    assert_eq!(claims.url_path(), "/v/cats/");
+    claims.path = "/v/na me%;ä/".to_owned();
+    assert_eq!(claims.url_path(), "/v/na%20me%25%3B%C3%A4/");
+}
+
+#[test]
 fn tokens_of_a_key_end_with_the_key() {
     let token = keys().make(&claims()).unwrap();
     let rotated = TokenKeys::parse("k2 another-secret-of-the-tests").unwrap();

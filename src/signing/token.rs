@@ -183,6 +183,21 @@ impl Claims {
         self.path.ends_with('/')
     }
 
+    /// The path as it is in URLs, and so in a cookie's `Path`: with escapes (RFC 3986 section 2.1).
+    pub fn url_path(&self) -> String {
+        use std::fmt::Write;
+        let mut text = String::with_capacity(self.path.len());
+        for byte in self.path.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+                text.push(char::from(byte));
+            } else {
+                // Writing to a String can't fail.
+                let _ = write!(text, "%{byte:02X}");
+            }
+        }
+        text
+    }
+
     fn allow(&self, path: &str, client: IpAddr, now_seconds: u64) -> bool {
         let meant = match self.is_folder() {
             true => path.starts_with(&self.path) && is_plain(path),
