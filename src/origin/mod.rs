@@ -145,24 +145,31 @@ impl Origin {
         path.starts_with("/v/") || decoded(path).is_some_and(|path| deliverable(&path).is_some())
     }
 
-    /// The answer to a request.
+    /// The answer to a request; without a body to HEAD, whatever it is: what follows the head would
+    /// be taken for the next answer.
     pub async fn answer(&self, request: &Request<'_>) -> Reply {
-        let path = decoded(request.path);
-        let admission = match self.0.admit(request, path.as_deref().unwrap_or_default()) {
-            Ok(admission) => admission,
-            Err(refusal) => return Reply::refused(&refusal),
-        };
-        let look = self.0.look(request, path.as_deref(), &admission);
+        let reply = self.0.answer(request).await;
         match request.method {
-            Method::Get => look.await,
-            Method::Head => look.await.without_body(),
-            Method::Options => Reply::preflight(),
-            Method::Other => Reply::method_not_allowed(),
+            Method::Head => reply.without_body(),
+            _ => reply,
         }
     }
 }
 
 impl Shared {
+    async fn answer(&self, request: &Request<'_>) -> Reply {
+        let path = decoded(request.path);
+        let admission = match self.admit(request, path.as_deref().unwrap_or_default()) {
+            Ok(admission) => admission,
+            Err(refusal) => return Reply::refused(&refusal),
+        };
+        match request.method {
+            Method::Get | Method::Head => self.look(request, path.as_deref(), &admission).await,
+            Method::Options => Reply::preflight(),
+            Method::Other => Reply::method_not_allowed(),
+        }
+    }
+
     fn admit(&self, request: &Request<'_>, path: &str) -> Result<Admission, Refusal> {
         let client = self.client(request);
         if let Err(refusal) = self.clients.admit(client) {

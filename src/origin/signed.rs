@@ -80,17 +80,17 @@ impl Signatures {
         Ok(signatures)
     }
 
-    /// Whether `path` (without its first slash) needs a signature. An asset under `v/` may be found
-    /// without the `v/` as well, so what protects the one protects the other.
+    /// Whether `path` (without its first slash) needs a signature. An asset may be found with a
+    /// `v/` more or less than it lies under, so these count for nothing on either side: rather too
+    /// much is protected than too little.
     pub(super) fn are_needed(&self, path: &str) -> bool {
-        let within = |folder: &String| {
-            let at_top = folder.strip_prefix("v/").filter(|rest| !rest.is_empty());
-            path.starts_with(folder) || at_top.is_some_and(|folder| path.starts_with(folder))
-        };
+        let path = without_rooms(path);
         match &self.scope {
             Scope::Nothing => false,
             Scope::Everything => true,
-            Scope::Folders(folders) => folders.iter().any(within),
+            Scope::Folders(folders) => folders
+                .iter()
+                .any(|folder| path.starts_with(without_rooms(folder))),
         }
     }
 
@@ -170,6 +170,11 @@ fn token_in(query: &str) -> Option<Option<&str>> {
     let mut tokens = pairs.filter(|(name, _)| *name == TOKEN_NAME);
     let (_, token) = tokens.next()?;
     Some(tokens.next().is_none().then_some(token))
+}
+
+/// A path without any `v/` that it begins with.
+fn without_rooms(path: &str) -> &str {
+    path.trim_start_matches("v/")
 }
 
 fn own_scope(scope: &Scope) -> Result<Scope> {
@@ -392,6 +397,33 @@ mod tests {
             };
             assert_eq!(ask(&gate, path, None, &[]), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_room_more_or_less_protects_no_less() {
+        for folder in ["/v/cats/", "/cats/", "/v/v/cats/"] {
+            let scope = own_scope(&Scope::Folders(vec![folder.to_owned()])).unwrap();
+            let signatures = Signatures {
+                scope,
+                tokens: None,
+                cloudfront: None,
+            };
+            for path in [
+                "cats/index.m3u8",
+                "v/cats/index.m3u8",
+                "v/v/cats/index.m3u8",
+            ] {
+                assert!(signatures.are_needed(path), "{folder} {path}");
+            }
+            assert!(!signatures.are_needed("v/dogs/index.m3u8"), "{folder}");
+        }
+        let all = own_scope(&Scope::Folders(vec!["/v/".to_owned()])).unwrap();
+        let signatures = Signatures {
+            scope: all,
+            tokens: None,
+            cloudfront: None,
+        };
+        assert!(signatures.are_needed("top/index.m3u8"));
     }
 
     #[test]

@@ -223,10 +223,10 @@ impl Connection {
 
     /// Ends the connection in a way that the peer can read the last answer.
     async fn linger(&mut self) {
-        if self.stream.shutdown().await.is_err() {
-            return;
-        }
         let drain = async {
+            if self.stream.shutdown().await.is_err() {
+                return;
+            }
             let mut dropped = 0;
             loop {
                 self.read.clear();

@@ -255,10 +255,11 @@ where
     // The last of it: from now on nobody waits to be taken.
     drop(listener);
     let ended = move || {
-        for desk in desks {
-            drop(desk.connections);
+        // All are told before one is waited for: their time to end is the same.
+        let threads: Vec<_> = desks.into_iter().map(|desk| desk.thread).collect();
+        for thread in threads {
             // A thread that panicked has told so itself.
-            let _ = desk.thread.join();
+            let _ = thread.join();
         }
     };
     let ended = tokio::task::spawn_blocking(ended).await;

@@ -231,6 +231,9 @@ fn no_other_way_to_write_a_path_leads_round_the_signature() {
         for written in [
             path.to_owned(),
             format!("/{inner}"),
+            format!("/v/v/{inner}"),
+            format!("/v/v/v/{inner}"),
+            format!("/v/%76/{inner}"),
             format!("/v//{inner}"),
             format!("//v/{inner}"),
             format!("/./v/{inner}"),
@@ -257,6 +260,22 @@ fn no_other_way_to_write_a_path_leads_round_the_signature() {
             }
         }
     }
+}
+
+#[test]
+fn a_refused_head_leaves_nothing_in_the_way_of_the_next_answer() {
+    use std::io::{Read, Write};
+    let house = House::open();
+    let mut connection = std::net::TcpStream::connect(&house.server.address).unwrap();
+    let request =
+        |method: &str, more: &str| format!("{method} {ENTRY} HTTP/1.1\r\nHost: a\r\n{more}\r\n");
+    let both = request("HEAD", "") + &request("GET", "Connection: close\r\n");
+    connection.write_all(both.as_bytes()).unwrap();
+    let mut answers = String::new();
+    connection.read_to_string(&mut answers).unwrap();
+    let (first, second) = answers.split_once("\r\n\r\n").unwrap();
+    assert!(first.starts_with("HTTP/1.1 403"), "{answers}");
+    assert!(second.starts_with("HTTP/1.1 403"), "{answers}");
 }
 
 #[test]
