@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::error::{ErrorKind, Result};
 use crate::layout::{self, Key};
 use crate::telemetry::{AccessLog, Metrics, Refused, Source};
-use cache::{Cache, Object};
+use cache::{Body, Cache, Object};
 use clients::Clients;
 use gate::{Admission, Gate};
 use making::Found;
@@ -146,13 +146,19 @@ impl Origin {
     }
 
     /// The answer to a request; without a body to HEAD, whatever it is: what follows the head would
-    /// be taken for the next answer.
+    /// be taken for the next answer. The first piece of a body is there: a store that fails before
+    /// it is told by the status.
     pub async fn answer(&self, request: &Request<'_>) -> Reply {
-        let reply = self.0.answer(request).await;
-        match request.method {
-            Method::Head => reply.without_body(),
-            _ => reply,
+        let mut reply = self.0.answer(request).await;
+        if request.method == Method::Head {
+            reply = reply.without_body();
         }
+        if let Body::Pieces(pieces) = &mut reply.body
+            && pieces.begin().await.is_err()
+        {
+            reply = unavailable();
+        }
+        reply.for_page(self.0.page(request))
     }
 }
 

@@ -42,11 +42,8 @@ const CORS: &str = "Access-Control-Allow-Origin: *\r\n\
 const PROBLEM: &str =
     "Content-Type: application/problem+json\r\nX-Content-Type-Options: nosniff\r\n";
 
-/// What follows the origin of a page that may have an answer with cookies.
-const CORS_WITH_COOKIES: &str = "Access-Control-Allow-Credentials: true\r\n\
-    Access-Control-Expose-Headers: Content-Length, Content-Range, Date, ETag, CMSD-Static\r\n\
-    Timing-Allow-Origin: *\r\n\
-    Cross-Origin-Resource-Policy: cross-origin\r\n";
+/// What [`CORS`] and [`PREFLIGHT`] begin with: any page may have the answer, without cookies.
+const ANY_PAGE: &[u8] = b"Access-Control-Allow-Origin: *\r\n";
 
 const PREFLIGHT: &str = "Access-Control-Allow-Origin: *\r\n\
     Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
@@ -194,6 +191,19 @@ impl Reply {
         Self { source, ..self }
     }
 
+    /// The same refusal or preflight for the pages it is for.
+    pub(super) fn for_page(mut self, page: Page<'_>) -> Self {
+        if page == Page::Any || !self.fixed.starts_with(ANY_PAGE) {
+            return self;
+        }
+        if let Some(with_cookies) = page.with_cookies() {
+            self.fixed = self.fixed.slice(ANY_PAGE.len()..);
+            self.own.push_str(&with_cookies);
+        }
+        self.add(format_args!("Vary: Origin"));
+        self
+    }
+
     /// The same without its body, as HEAD asks.
     pub(super) fn without_body(mut self) -> Self {
         self.body = Body::Empty;
@@ -227,9 +237,31 @@ pub(super) struct Lines<'a> {
     pub(super) validators: Option<Validators<'a>>,
     /// Lines for the CDN.
     pub(super) extra: &'a [Line],
-    /// The origin of a web page that may have the answer with the reader's cookies; otherwise any
-    /// page may have it without them.
-    pub(super) page: Option<&'a str>,
+    /// The web page that may have the answer.
+    pub(super) page: Page<'a>,
+}
+
+/// Which web page may have an answer (Fetch standard, CORS protocol).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Page<'a> {
+    /// Any, without its reader's cookies.
+    Any,
+    /// Any, without cookies; another page would get another answer.
+    Other,
+    /// The one of this origin, with its reader's cookies.
+    With(&'a str),
+}
+
+impl Page<'_> {
+    /// The header lines that let the page have the answer with cookies, if it may.
+    fn with_cookies(self) -> Option<String> {
+        let Self::With(page) = self else {
+            return None;
+        };
+        Some(format!(
+            "Access-Control-Allow-Origin: {page}\r\nAccess-Control-Allow-Credentials: true\r\n"
+        ))
+    }
 }
 
 impl Lines<'_> {
@@ -252,19 +284,19 @@ impl Lines<'_> {
         let has_ranges = self.coding.is_none() && self.validators.is_some();
         add("Accept-Ranges", if has_ranges { "bytes" } else { "none" });
         add("X-Content-Type-Options", "nosniff");
-        match (self.page.is_some(), is_text(self.kind)) {
-            (true, _) => add("Vary", "Accept-Encoding, Origin"),
-            (false, true) => add("Vary", "Accept-Encoding"),
-            (false, false) => {}
+        match (self.page, is_text(self.kind)) {
+            (Page::Any, true) => add("Vary", "Accept-Encoding"),
+            (Page::Any, false) => {}
+            (Page::Other | Page::With(_), _) => add("Vary", "Accept-Encoding, Origin"),
         }
         for (name, value) in self.extra {
             add(name, value);
         }
-        match self.page {
+        match self.page.with_cookies() {
             None => lines.push_str(CORS),
-            Some(page) => {
-                let _ = write!(lines, "Access-Control-Allow-Origin: {page}\r\n");
-                lines.push_str(CORS_WITH_COOKIES);
+            Some(with_cookies) => {
+                lines.push_str(&with_cookies);
+                lines.push_str(&CORS[ANY_PAGE.len()..]);
             }
         }
         Bytes::from(lines)

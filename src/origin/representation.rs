@@ -12,7 +12,7 @@ use super::coding;
 use super::conditions::{Outcome, Validators, evaluate};
 use super::gate::Admission;
 use super::range::Selection;
-use super::reply::{self, Lines, Reply};
+use super::reply::{self, Lines, Page, Reply};
 use super::request::Request;
 use crate::layout::{self, Key, Kind};
 use crate::telemetry::{Class, CmsdFacts, ObjectType, StreamType, StreamingFormat, cmsd_static};
@@ -64,7 +64,7 @@ impl Shared {
         let lines = match admission.is_signed {
             true => self.lines(object, &representation, self.page(request), true),
             false => {
-                let render = || self.lines(object, &representation, None, false);
+                let render = || self.lines(object, &representation, Page::Any, false);
                 representation.head.get_or_init(render).clone()
             }
         };
@@ -111,7 +111,7 @@ impl Shared {
         &self,
         object: &Object,
         representation: &Representation<'_>,
-        page: Option<&str>,
+        page: Page<'_>,
         is_signed: bool,
     ) -> Bytes {
         let rule = object.key.cache_control();
@@ -139,11 +139,14 @@ impl Shared {
         lines.render()
     }
 
-    /// The web page that asks, if it may have answers with cookies.
-    fn page<'a>(&self, request: &Request<'a>) -> Option<&'a str> {
-        let page = request.field("origin")?;
-        let mut allowed = self.allowed_origins.iter();
-        allowed.any(|origin| origin == page).then_some(page)
+    /// The web page that asks, and whether it may have answers with cookies.
+    pub(super) fn page<'a>(&self, request: &Request<'a>) -> Page<'a> {
+        if self.allowed_origins.is_empty() {
+            return Page::Any;
+        }
+        let page = request.field("origin");
+        let is_allowed = |page: &&str| self.allowed_origins.iter().any(|origin| origin == page);
+        page.filter(is_allowed).map_or(Page::Other, Page::With)
     }
 }
 

@@ -16,7 +16,8 @@ use crate::layout::{self, Key, Kind};
 /// Texts up to this many bytes are held whole, so that they can be compressed and answered with
 /// one write.
 pub(super) const TEXT_LIMIT: u64 = 1 << 20;
-/// Entry points up to this many bytes are held whole.
+/// Entry points and other manifests up to this many bytes are held whole: manifests may be written
+/// anew for one client, to carry its signature on.
 pub(super) const ENTRY_LIMIT: u64 = 8 << 20;
 /// Shorter texts are not worth compressing.
 const ENCODED_FROM: u64 = 256;
@@ -237,7 +238,13 @@ pub(super) fn is_immutable(key: &Key) -> bool {
 
 /// Whether an object of that kind and length is held whole in memory.
 pub(super) fn is_held(key: &Key, length: u64) -> bool {
-    (is_text(key) && length <= TEXT_LIMIT) || (is_entry(key) && length <= ENTRY_LIMIT)
+    let limit = match key.kind() {
+        _ if is_entry(key) => ENTRY_LIMIT,
+        Kind::Playlist | Kind::Mpd => ENTRY_LIMIT,
+        _ if is_text(key) => TEXT_LIMIT,
+        _ => return false,
+    };
+    length <= limit
 }
 
 fn part(bytes: &Bytes, range: &Range<u64>) -> Bytes {

@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 pub struct Pieces {
     object: Arc<Object>,
     left: Range<u64>,
+    /// The next piece, if it was fetched before anyone asked for it.
+    begun: Option<Bytes>,
 }
 
 impl Pieces {
@@ -25,6 +27,7 @@ impl Pieces {
         Self {
             object,
             left: range,
+            begun: None,
         }
     }
 
@@ -37,19 +40,35 @@ impl Pieces {
     ///
     /// # Errors
     /// When the store can't bring it, or the object is no longer the same. The body is cut short
-    /// then, and its connection must not end cleanly. To answer with a status instead, take the
-    /// first piece before the head is sent.
+    /// then, and its connection must not end cleanly. To answer with a status instead, [`begin`]
+    /// before the head is sent.
+    ///
+    /// [`begin`]: Self::begin
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         if self.left.is_empty() {
             return Ok(None);
         }
-        let mut piece = self.piece().await?;
+        let mut piece = match self.begun.take() {
+            Some(piece) => piece,
+            None => self.piece().await?,
+        };
         let left = self.remaining();
         if piece.len() as u64 > left {
             piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         }
         self.left.start += piece.len() as u64;
         Ok(Some(piece))
+    }
+
+    /// Fetches the first piece, if there is one and it isn't there yet.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn begin(&mut self) -> Result<()> {
+        if self.begun.is_none() && !self.left.is_empty() {
+            self.begun = Some(self.piece().await?);
+        }
+        Ok(())
     }
 
     async fn piece(&self) -> Result<Bytes> {

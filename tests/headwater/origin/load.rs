@@ -276,6 +276,21 @@ pub(super) fn a46_a_body_that_breaks_off_is_never_ended_in_order(bench: &Bench) 
     }
 }
 
+/// The store fails after its head and before it has given any of the body: that can still be said.
+pub(super) fn a46_a_body_that_never_begins_is_an_error(bench: &Bench) {
+    for opening in [None, Some("/healthz")] {
+        let mut cold = bench.cold("");
+        cold.target.opening = opening;
+        let path = bench.media.large();
+        bench.s3.fault(&path, Fault::Cut(0));
+        assert_unavailable(&cold.target.get(&path, ""));
+        bench.s3.mend();
+        std::thread::sleep(Duration::from_millis(1300));
+        let answer = cold.target.get(&path, "");
+        assert!(answer.status == 200 && answer.body == large());
+    }
+}
+
 /// 256 slow readers of as many objects: under 64 MiB over what an idle server takes.
 pub(super) fn a68_slow_readers_take_little_memory(bench: &Bench) {
     const READERS: usize = 256;

@@ -168,6 +168,10 @@ fn many_clients_and_a_failing_store_are_survived() {
             load::a46_a_body_that_breaks_off_is_never_ended_in_order,
         ),
         (
+            "a46_a_body_that_never_begins_is_an_error",
+            load::a46_a_body_that_never_begins_is_an_error,
+        ),
+        (
             "a68_slow_readers_take_little_memory",
             load::a68_slow_readers_take_little_memory,
         ),

@@ -9,6 +9,8 @@ use headwater::signing::{Claims, Hash, PrivateKey, Signer, TokenKeys};
 use crate::server::{Answer, Server};
 use crate::support::{fixture, headwater, package};
 
+/// A page that may ask with cookies.
+const PAGE: &str = "https://a.test";
 const HOST: &str = "https://video.test";
 const KEY_ID: &str = "K2JCJMDEHXQW5F";
 const ENTRY: &str = "/v/talk/index.m3u8";
@@ -36,7 +38,7 @@ impl House {
         let tokens = folder.path().join("tokens");
         std::fs::write(&tokens, printed(&["sign", "--new-key", "one"])).unwrap();
         let config = format!(
-            "public_url = {HOST:?}\n[delivery.signed]\nfolders = [\"/v/talk/\"]\n\
+            "public_url = {HOST:?}\nallowed_origins = [\"{PAGE}\"]\n[delivery.signed]\nfolders = [\"/v/talk/\"]\n\
              token_keys = {tokens:?}\n[delivery.signed.cloudfront_keys]\n\
              {KEY_ID} = {:?}\nEC = {:?}\n",
             key("rsa_public.pem"),
@@ -181,6 +183,57 @@ fn a_token_plays_all_of_an_asset_by_query_or_cookie() {
     let origin = "Origin: https://a.test\r\nAccess-Control-Request-Method: GET\r\n";
     let preflight = house.server.ask("OPTIONS", ENTRY, origin, b"");
     assert_eq!(preflight.status, 204, "{}", preflight.head);
+}
+
+/// That `page` may have an answer, with or without cookies, and caches know that another may not.
+fn assert_cors(answer: &Answer, page: &str, with_cookies: bool) {
+    let head = answer.head.to_ascii_lowercase();
+    let lines: Vec<&str> = head.lines().collect();
+    let allows = format!("access-control-allow-origin: {page}");
+    assert!(lines.contains(&&*allows), "{head}");
+    let credentials = lines.contains(&"access-control-allow-credentials: true");
+    assert_eq!(credentials, with_cookies, "{head}");
+    let mut vary = lines.iter().filter_map(|line| line.strip_prefix("vary: "));
+    assert!(
+        vary.any(|names| names.split(", ").any(|name| name == "origin")),
+        "{head}"
+    );
+}
+
+/// A page in `allowed_origins` may have every answer with cookies: what is granted, what is refused,
+/// and the preflight. No cache gives one page the answer for another.
+#[test]
+fn an_allowed_page_reads_every_answer_with_cookies() {
+    let house = House::open();
+    let cookie = cookies_of(
+        &house.token("tokens", "/v/talk/", &["--cookie"]),
+        ATTRIBUTES,
+    );
+    let signed = format!("Cookie: {cookie}\r\n");
+    let segment = house.segment();
+    let missing = segment.replace("/1.m4s", "/99.m4s");
+    let preflight = "Access-Control-Request-Method: GET\r\n".to_owned();
+    for (method, path, fields, status) in [
+        ("GET", ENTRY, &signed, 200),
+        ("GET", &segment, &signed, 200),
+        ("GET", &missing, &signed, 404),
+        ("GET", ENTRY, &String::new(), 403),
+        ("OPTIONS", ENTRY, &preflight, 204),
+    ] {
+        let ask = |page: &str| {
+            house
+                .server
+                .ask(method, path, &format!("{fields}{page}"), b"")
+        };
+        let answer = ask(&format!("Origin: {PAGE}\r\n"));
+        assert_eq!(answer.status, status, "{path}: {}", answer.head);
+        assert_cors(&answer, PAGE, true);
+        for other in ["", "Origin: https://other.test\r\n"] {
+            let answer = ask(other);
+            assert_eq!(answer.status, status, "{path}: {}", answer.head);
+            assert_cors(&answer, "*", false);
+        }
+    }
 }
 
 #[test]
