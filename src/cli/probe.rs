@@ -41,6 +41,8 @@ struct JsonTrack<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     default: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    marks: Vec<&'static str>,
     #[serde(flatten)]
     kind: &'a TrackKind,
     start_s: f64,
@@ -113,7 +115,8 @@ fn json<'a>(arguments: &Arguments, index: &'a SourceIndex) -> JsonProbe<'a> {
             codec: track.codec.name(),
             language: &track.language,
             name: track.name.as_deref(),
-            default: track.default,
+            default: track.disposition.default,
+            marks: track.disposition.words(),
             kind: &track.kind,
             start_s: extent.start,
             duration_s: extent.length,
@@ -184,6 +187,9 @@ fn track_words(track: &SourceTrack) -> String {
     }
     if track.language != "und" {
         let _ = write!(words, ", language {}", track.language);
+    }
+    for mark in track.disposition.words() {
+        let _ = write!(words, ", {mark}");
     }
     let (samples, kilobits) = (track.samples.len(), bitrate(track) / 1000);
     let _ = write!(

@@ -8,7 +8,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ffmpeg_next as ffmpeg;
-use ffmpeg_next::format::stream::Disposition;
+use ffmpeg_next::format::stream::Disposition as Flags;
 
 use super::bytes_of::MAX_SAMPLE_BYTES;
 use super::heartbeat::Heartbeat;
@@ -17,8 +17,8 @@ use super::times::{self, Continuity, TimedSample};
 use super::{decode, from_av, language, locate, order};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
-    ALLOWED_CODECS, AudioInfo, Codec, Edit, Home, IndexTask, Orientation, PixelAspect, Place,
-    SampleTable, SourceIndex, SourceTrack, TaskFiles, TaskOutput, TrackKind, VideoInfo,
+    ALLOWED_CODECS, AudioInfo, Codec, Disposition, Edit, Home, IndexTask, Orientation, PixelAspect,
+    Place, SampleTable, SourceIndex, SourceTrack, TaskFiles, TaskOutput, TrackKind, VideoInfo,
 };
 use crate::read_at::ReadAt;
 use crate::time::{Rounding, Ticks, Timescale, gcd};
@@ -412,7 +412,7 @@ fn track(
         language: sys::stream_tag(stream, c"language")
             .map_or_else(|| "und".to_owned(), |l| language::tag(&l)),
         name: sys::stream_tag(stream, c"title"),
-        default: stream.disposition().contains(Disposition::DEFAULT),
+        disposition: disposition(stream),
         edit: Edit::default(),
         samples: SampleTable::default(),
         kind,
@@ -441,10 +441,28 @@ fn track(
     Ok(track)
 }
 
+/// What the container's flags and the stream's name mark it as.
+fn disposition(stream: &ffmpeg::Stream<'_>) -> Disposition {
+    let flags = stream.disposition();
+    let marks = Disposition {
+        default: flags.contains(Flags::DEFAULT),
+        forced: flags.contains(Flags::FORCED),
+        hearing_impaired: flags.intersects(Flags::HEARING_IMPAIRED | Flags::CLEAN_EFFECTS),
+        visual_impaired: flags.intersects(Flags::VISUAL_IMPAIRED | Flags::DESCRIPTIONS),
+        commentary: flags.contains(Flags::COMMENT),
+        original: flags.contains(Flags::ORIGINAL),
+        dub: flags.contains(Flags::DUB),
+    };
+    match sys::stream_tag(stream, c"title") {
+        Some(name) => marks.or(Disposition::of_name(&name)),
+        None => marks,
+    }
+}
+
 fn kind(stream: &ffmpeg::Stream<'_>, parameters: &StreamParameters) -> TrackKind {
     use ffmpeg::media::Type;
     match stream.parameters().medium() {
-        Type::Video if stream.disposition().contains(Disposition::ATTACHED_PIC) => TrackKind::Other,
+        Type::Video if stream.disposition().contains(Flags::ATTACHED_PIC) => TrackKind::Other,
         Type::Video if parameters.width > 0 && parameters.height > 0 => {
             TrackKind::Video(VideoInfo {
                 width: parameters.width,

@@ -4,6 +4,7 @@
 //! floor speaks in these types.
 
 mod asset;
+mod disposition;
 mod language;
 mod plan;
 mod policy;
@@ -15,6 +16,7 @@ mod track;
 mod work;
 
 pub use asset::*;
+pub use disposition::*;
 pub use language::*;
 pub use plan::*;
 pub use policy::*;

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, TrackKind};
+use super::{Codec, Disposition, TrackKind};
 use crate::time::Timescale;
 
 /// Where the bytes of a sample lie.
@@ -366,8 +366,9 @@ pub struct SourceTrack {
     pub language: String,
     /// Its name, where the source gives one.
     pub name: Option<String>,
-    /// Marked as the default of its kind.
-    pub default: bool,
+    /// What it is marked as, by flags and by its name.
+    #[serde(default)]
+    pub disposition: Disposition,
     /// The edit list.
     pub edit: Edit,
     /// Its samples.

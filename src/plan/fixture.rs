@@ -1,8 +1,8 @@
 //! Sources made of nothing, for tests.
 
 use crate::media::{
-    AudioInfo, Codec, Colour, Edit, Home, Orientation, PixelAspect, Place, SampleTable,
-    SourceIndex, SourceTrack, TrackKind, VideoInfo,
+    AudioInfo, Codec, Colour, Disposition, Edit, Home, Orientation, PixelAspect, Place,
+    SampleTable, SourceIndex, SourceTrack, TrackKind, VideoInfo,
 };
 use crate::time::Timescale;
 
@@ -152,7 +152,7 @@ fn video_track(shape: &Shape, samples: SampleTable) -> SourceTrack {
         timescale: Timescale::new(shape.timescale).expect("non-zero"),
         language: "und".into(),
         name: None,
-        default: false,
+        disposition: Disposition::default(),
         edit: Edit::default(),
         samples,
     }
@@ -180,7 +180,7 @@ pub(crate) fn aac(frames: u32) -> SourceTrack {
         timescale: Timescale::new(48_000).expect("non-zero"),
         language: "en".into(),
         name: None,
-        default: false,
+        disposition: Disposition::default(),
         edit: Edit {
             delay: 0,
             media_start: 1024,

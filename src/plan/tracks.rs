@@ -41,7 +41,7 @@ pub(crate) fn choose_video(index: &SourceIndex, has_audio: bool) -> Option<usize
         let info = video_info(track)?;
         let fits = is_usable(track) && !(has_audio && is_cover_picture(track));
         let area = u64::from(info.width) * u64::from(info.height);
-        (fits && area > 0).then_some((at, area, track.default))
+        (fits && area > 0).then_some((at, area, track.disposition.default))
     });
     // Of equals the first: `max_by_key` gives the last, so the list is walked backwards.
     let usable: Vec<_> = usable.collect();
@@ -169,7 +169,7 @@ pub(crate) struct Label {
 pub(crate) fn labels(index: &SourceIndex, audio: &[usize]) -> Vec<Label> {
     let default = audio
         .iter()
-        .position(|at| index.tracks[*at].default)
+        .position(|at| index.tracks[*at].disposition.default)
         .unwrap_or(0);
     let (mut ids, mut names) = (BTreeMap::new(), BTreeMap::new());
     let label = |(position, at): (usize, &usize)| {
@@ -337,7 +337,7 @@ mod tests {
                 track
             })
             .collect();
-        tracks[2].default = true;
+        tracks[2].disposition.default = true;
         let source = index(tracks);
         let labels = labels(&source, &[0, 1, 2, 3, 4]);
         let ids: Vec<_> = labels.iter().map(|label| label.id.as_str()).collect();

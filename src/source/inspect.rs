@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::cmaf::movie::read_movie;
-    use crate::media::{Edit, Home, SampleTable, TrackKind};
+    use crate::media::{Disposition, Edit, Home, SampleTable, TrackKind};
     use crate::time::Timescale;
 
     const SPS: &[u8] = &[0x67, 66, 0, 30, 1];
@@ -225,7 +225,7 @@ mod tests {
             timescale: Timescale::MILLIS,
             language: "und".to_owned(),
             name: None,
-            default: true,
+            disposition: Disposition::default(),
             edit: Edit::default(),
             samples: table,
         };

@@ -3,7 +3,7 @@
 
 use super::warnings::Warnings;
 use crate::cmaf::read;
-use crate::media::{Edit, Orientation};
+use crate::media::{Disposition, Edit, Orientation};
 use crate::time::{Rounding, Timescale, rescale};
 
 /// Times beyond this are taken for damage, so that sums of a few of them cannot overflow.
@@ -173,6 +173,32 @@ pub(super) fn track_name(payload: &[u8]) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
+/// The name out of a `hdlr` box: text up to a zero byte, or QuickTime's with its length in front.
+pub(super) fn handler_name(payload: &[u8]) -> Option<String> {
+    let name = payload.get(24..)?;
+    let name = match name.split_first() {
+        Some((len, rest)) if usize::from(*len) == rest.len() => rest,
+        _ => name,
+    };
+    track_name(name.split(|byte| *byte == 0).next()?)
+}
+
+/// What a `kind` box marks the track as (ISO/IEC 14496-12 section 8.10.4): a scheme and a value.
+pub(super) fn role(payload: &[u8]) -> Disposition {
+    let text = payload.get(4..).unwrap_or_default();
+    let mut texts = text.split(|byte| *byte == 0).map(std::str::from_utf8);
+    match (texts.next(), texts.next()) {
+        (Some(Ok(scheme)), Some(Ok(value))) => Disposition::of_role(scheme, value),
+        _ => Disposition::default(),
+    }
+}
+
+/// What a `tagc` box marks the track as (QuickTime File Format, "Media characteristic tags").
+pub(super) fn characteristic(payload: &[u8]) -> Disposition {
+    let tag = payload.split(|byte| *byte == 0).next().unwrap_or_default();
+    std::str::from_utf8(tag).map_or_else(|_| Disposition::default(), Disposition::of_characteristic)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,5 +248,22 @@ mod tests {
         );
         let cut = list.resolve(Some(movie), track, 1024 + 4_967 * 48 + 48);
         assert_eq!(cut.length, Some(4_967 * 48));
+    }
+
+    #[test]
+    fn marks_are_read_from_kind_tagc_and_handler_name() {
+        let kind = b"\0\0\0\0urn:mpeg:dash:role:2011\0description\0";
+        assert!(role(kind).visual_impaired);
+        assert_eq!(role(b"\0\0"), Disposition::default());
+        let tagc = b"public.accessibility.describes-video";
+        assert!(characteristic(tagc).visual_impaired);
+        assert_eq!(characteristic(b"\xff\0"), Disposition::default());
+        let mut counted = vec![0; 24];
+        counted.extend(b"\x0aCommentary");
+        assert_eq!(handler_name(&counted).as_deref(), Some("Commentary"));
+        let mut ended = vec![0; 24];
+        ended.extend(b"SoundHandler\0");
+        assert_eq!(handler_name(&ended).as_deref(), Some("SoundHandler"));
+        assert_eq!(handler_name(&[0; 20]), None);
     }
 }

@@ -8,7 +8,7 @@ use super::tables::{Tables, Walk};
 use super::warnings::Warnings;
 use crate::cmaf::boxes::children;
 use crate::cmaf::read::{Handler, MediaHeader, TrackDefaults};
-use crate::media::{SourceTrack, TrackKind};
+use crate::media::{Disposition, SourceTrack, TrackKind};
 use crate::time::Timescale;
 
 /// A track with the samples found so far.
@@ -24,7 +24,7 @@ pub(super) struct TrackReader {
     description: Description,
     language: String,
     name: Option<String>,
-    default: bool,
+    disposition: Disposition,
     edit: EditList,
 }
 
@@ -50,6 +50,8 @@ struct Boxes<'a> {
     name: Option<&'a [u8]>,
     stsd: Option<&'a [u8]>,
     stbl: Option<&'a [u8]>,
+    /// Marks by `kind` and `tagc` boxes, of which there may be several.
+    marks: Disposition,
 }
 
 impl<'a> Boxes<'a> {
@@ -78,6 +80,14 @@ impl<'a> Boxes<'a> {
                         .map(|inner| inner.payload);
                     continue;
                 }
+                b"kind" if depth == 1 => {
+                    self.marks = self.marks.or(header::role(found.payload));
+                    continue;
+                }
+                b"tagc" if depth == 1 => {
+                    self.marks = self.marks.or(header::characteristic(found.payload));
+                    continue;
+                }
                 b"tkhd" => &mut self.tkhd,
                 b"mdhd" => &mut self.mdhd,
                 b"elng" => &mut self.elng,
@@ -89,6 +99,18 @@ impl<'a> Boxes<'a> {
             };
             slot.get_or_insert(found.payload);
         }
+    }
+
+    /// What the track is marked as, by boxes made for that, its name and its handler's name.
+    fn marks(&self) -> Disposition {
+        let name = self.name.and_then(header::track_name);
+        let handler = self.hdlr.and_then(header::handler_name);
+        [name, handler]
+            .into_iter()
+            .flatten()
+            .fold(self.marks, |marks, name| {
+                marks.or(Disposition::of_name(&name))
+            })
     }
 }
 
@@ -125,7 +147,10 @@ impl TrackReader {
                     language::from_media_header(media.packed_language, around.quicktime)
                 }),
             name: boxes.name.and_then(header::track_name),
-            default: header.enabled,
+            disposition: Disposition {
+                default: header.enabled,
+                ..boxes.marks()
+            },
             edit: boxes
                 .elst
                 .map(|elst| EditList::read(elst, &place, around.warnings))
@@ -171,7 +196,7 @@ impl TrackReader {
             timescale: self.timescale,
             language: self.language,
             name: self.name,
-            default: self.default,
+            disposition: self.disposition,
             edit: self.edit.resolve(movie, self.timescale, end),
             samples,
         }
