@@ -63,6 +63,7 @@ pub mod package;
 // floor 7
 #[cfg(feature = "origin")]
 pub mod ingest;
+pub mod library;
 #[cfg(feature = "origin")]
 pub mod origin;
 #[cfg(feature = "origin")]

@@ -41,6 +41,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("asset_view", 5),
     ("problem", 5),
     ("ingest", 7),
+    ("library", 7),
     ("origin", 7),
     ("ui", 7),
     ("worker", 7),

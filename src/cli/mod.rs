@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 the input or a rule failed; 2 wrong usage; 3 something is unavailable,
 //! try again; 4 a fault of this program.
 
+mod batch;
 #[cfg(feature = "origin")]
 mod cloudfront;
 mod dump;
@@ -40,6 +41,8 @@ struct Arguments {
 enum Command {
     /// Make HLS and DASH of a file; the same command again goes on where a run stopped
     Package(package::Arguments),
+    /// Make HLS and DASH of every file in a folder; the same command again makes what is missing
+    Batch(batch::Arguments),
     /// Show what would be made of a file: rungs, grid, predicted bytes and CPU time
     Plan(plan::Arguments),
     /// Say what is in a file
@@ -75,6 +78,7 @@ pub fn run() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Package(arguments) => package::run(&arguments),
+        Command::Batch(arguments) => batch::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

@@ -49,6 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             strict: arguments.strict_sandbox,
             ..sandbox::Options::default()
         },
+        turn: None,
     };
     let stop = stop_on_signal()?;
     // The input first: a mistyped name must not leave an empty folder behind.
@@ -84,7 +85,7 @@ fn new_folders(out: &Path) -> Vec<PathBuf> {
 }
 
 /// A flag that Ctrl-C and SIGTERM raise. A second signal ends the program at once.
-fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_signal() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -3,9 +3,9 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::check_stop;
 use super::maker::{Attempt, Maker};
 use super::progress::{Event, Progress};
+use super::{Options, check_stop};
 use crate::error::{Error, Result};
 use crate::media::Job;
 
@@ -15,6 +15,7 @@ pub(super) fn make(
     maker: &Maker,
     jobs: Vec<Job>,
     threads: usize,
+    options: &Options,
     attempt: &Attempt<'_>,
 ) -> Result<u64> {
     let counting = Counting {
@@ -23,6 +24,7 @@ pub(super) fn make(
     };
     let crew = Crew {
         maker,
+        options,
         attempt: Attempt {
             progress: &counting,
             ..*attempt
@@ -65,6 +67,7 @@ impl Progress for Counting<'_> {
 /// What the threads share.
 struct Crew<'a> {
     maker: &'a Maker,
+    options: &'a Options,
     attempt: Attempt<'a>,
     /// Set by the first thread that fails, so that the others end soon.
     failed: AtomicBool,
@@ -81,8 +84,10 @@ impl Crew<'_> {
             if self.failed.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let done =
-                check_stop(self.attempt.stop).and_then(|()| self.maker.make(&job, &self.attempt));
+            let done = check_stop(self.attempt.stop).and_then(|()| {
+                let _slot = self.options.enter(self.attempt.stop)?;
+                self.maker.make(&job, &self.attempt)
+            });
             if done.is_err() {
                 self.failed.store(true, Ordering::Relaxed);
             }

@@ -23,6 +23,7 @@ mod prepare;
 mod progress;
 mod publish;
 mod record;
+mod slots;
 mod stored;
 mod summary;
 
@@ -36,7 +37,8 @@ pub use announce::{Announced, published};
 pub use maker::{Attempt, Maker};
 pub use prepare::{Prepared, index, prepare, prepare_digested, reopen};
 pub use progress::{Event, Progress, Silent};
-pub use publish::write_entries;
+pub use publish::{lock, write_entries, write_record};
+pub use slots::{Slots, Turn};
 pub use stored::Stored;
 pub use summary::summaries;
 
@@ -56,6 +58,15 @@ pub struct Options {
     pub jobs: Option<usize>,
     /// The media children's limits.
     pub sandbox: sandbox::Options,
+    /// Places for tasks that are shared with other runs; `None` for a run by itself.
+    pub turn: Option<Turn>,
+}
+
+impl Options {
+    /// A place for a piece of work, where they are shared.
+    fn enter(&self, stop: &AtomicBool) -> Result<Option<slots::Slot<'_>>> {
+        self.turn.as_ref().map(|turn| turn.enter(stop)).transpose()
+    }
 }
 
 /// What came of a run.
@@ -88,6 +99,7 @@ pub fn package(
     stop: &AtomicBool,
 ) -> Result<Outcome> {
     let directory = store.store().directory();
+    let slot = options.enter(stop)?;
     let prepared = prepare(
         input,
         &options.policy,
@@ -96,10 +108,11 @@ pub fn package(
         progress,
         stop,
     )?;
-    let _lock = publish::lock(store)?;
+    let _lock = lock(store)?;
     publish::store_plan(store, &prepared)?;
     let maker = Maker::new(Arc::new(prepared), store.clone(), options.sandbox.clone())?;
     let stored = maker.stored()?;
+    drop(slot);
     let plan = &maker.prepared().plan;
     let reused = stored.count_planned(plan);
     progress.event(Event::Planned {
@@ -117,11 +130,12 @@ pub fn package(
     let threads = options.jobs.unwrap_or_else(cores);
     let jobs = jobs::jobs(plan, &stored);
     let segments_made =
-        make::make(&maker, jobs, threads, &attempt).map_err(|e| match e.kind() {
+        make::make(&maker, jobs, threads, options, &attempt).map_err(|e| match e.kind() {
             // What a decoder says about the input names no file.
             ErrorKind::Invalid | ErrorKind::Unsupported => e.context(input.display()),
             _ => e,
         })?;
+    let _slot = options.enter(stop)?;
     progress.event(Event::Verifying);
     let (presentation, report) = maker.publish()?;
     let bytes = record::total_bytes(&presentation);

@@ -16,7 +16,10 @@ use url::Url;
 
 /// Keeps other runs off the same directory while this one works. A bucket has no such lock; its
 /// runs are kept apart by conditional creates alone.
-pub(super) fn lock(store: &BlockingStore) -> Result<Option<File>> {
+///
+/// # Errors
+/// `Unavailable` while another run has it.
+pub fn lock(store: &BlockingStore) -> Result<Option<File>> {
     let Some(directory) = store.store().directory() else {
         return Ok(None);
     };
@@ -64,9 +67,17 @@ pub(super) fn publish(store: &BlockingStore, presentation: &Presentation) -> Res
         return Err(Error::invalid(message));
     }
     write_entries(store, presentation)?;
-    let record = store.store().record_key(&presentation.revision);
-    store.replace(&record, Bytes::from(record_json(presentation)?))?;
+    write_record(store, presentation)?;
     Ok(report)
+}
+
+/// Writes the record: what says that a presentation is complete.
+///
+/// # Errors
+/// When the store is away or full.
+pub fn write_record(store: &BlockingStore, presentation: &Presentation) -> Result<()> {
+    let record = store.store().record_key(&presentation.revision);
+    store.replace(&record, Bytes::from(record_json(presentation)?))
 }
 
 /// Writes the stable entry points: what makes a presentation visible.

@@ -56,6 +56,17 @@ impl BlockingStore {
         }
     }
 
+    /// As [`Store::within`].
+    ///
+    /// # Errors
+    /// As [`Store::within`].
+    pub fn within(&self, folder: &str) -> Result<Self> {
+        Ok(Self {
+            store: self.store.within(folder)?,
+            runtime: self.runtime.clone(),
+        })
+    }
+
     /// The store itself.
     pub fn store(&self) -> &Store {
         &self.store
@@ -106,6 +117,30 @@ impl BlockingStore {
     /// As [`Store::length`].
     pub fn length(&self, key: &Key) -> Result<Option<u64>> {
         self.wait(self.store.length(key))
+    }
+
+    /// As [`Store::get`].
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn document(&self, name: &str) -> Result<Option<Bytes>> {
+        self.wait(self.store.get(name))
+    }
+
+    /// As [`Store::size`].
+    ///
+    /// # Errors
+    /// As [`Store::size`].
+    pub fn size(&self, key: &str) -> Result<Option<u64>> {
+        self.wait(self.store.size(key))
+    }
+
+    /// As [`Store::write_document`].
+    ///
+    /// # Errors
+    /// As [`Store::write_document`].
+    pub fn write_document(&self, name: &str, bytes: Bytes) -> Result<()> {
+        self.wait(self.store.write_document(name, bytes))
     }
 
     /// As [`Store::take_over`].

@@ -206,6 +206,22 @@ impl Store {
         }
     }
 
+    /// The part of it under `folder`: a title's own store, as [`open`](Self::open) gives. A directory
+    /// is made if it isn't there.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn within(&self, folder: &str) -> Result<Self> {
+        if let Some(directory) = &self.directory {
+            return Self::open_directory(&directory.join(folder));
+        }
+        Ok(Self {
+            prefix: self.path(folder),
+            asset: None,
+            ..self.clone()
+        })
+    }
+
     /// The directory behind it, if it is one.
     pub fn directory(&self) -> Option<&FsPath> {
         self.directory.as_deref()
@@ -290,6 +306,16 @@ impl Store {
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(e) => Err(not_written(e, key)),
         }
+    }
+
+    /// Writes a document that describes what is stored, in place of what was there. No CDN asks for
+    /// it, so it has no headers. It becomes visible whole or not at all.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub async fn write_document(&self, name: &str, bytes: Bytes) -> Result<()> {
+        let put = self.backend.put(&self.path(name), bytes.into()).await;
+        put.map(drop).map_err(|e| from_store(e, name))
     }
 
     /// Removes an object; one that is not there is no error.

@@ -19,6 +19,8 @@ mod crash;
 mod joins;
 #[cfg(all(feature = "origin", feature = "transcode"))]
 mod kill;
+#[cfg(feature = "transcode")]
+mod library;
 mod media;
 mod moto;
 #[cfg(all(feature = "origin", feature = "transcode", feature = "aws"))]
