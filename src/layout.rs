@@ -179,12 +179,19 @@ impl Key {
         }
     }
 
-    /// Whether it is part of uploaded captions.
+    /// Whether it is part of a text track.
     pub fn is_text(&self) -> bool {
-        matches!(
-            self,
-            Self::TextPlaylist { .. } | Self::TextSegment { .. } | Self::WholeText { .. }
-        )
+        self.text_digest().is_some()
+    }
+
+    /// The digest in the key of a part of a text track; `None` for everything else.
+    pub fn text_digest(&self) -> Option<&str> {
+        match self {
+            Self::TextPlaylist { digest, .. }
+            | Self::TextSegment { digest, .. }
+            | Self::WholeText { digest, .. } => Some(digest),
+            _ => None,
+        }
     }
 
     /// How long caches may keep it.

@@ -14,7 +14,7 @@ use super::bytes_of::MAX_SAMPLE_BYTES;
 use super::heartbeat::Heartbeat;
 use super::sys::{self, StreamParameters};
 use super::times::{self, Continuity, TimedSample};
-use super::{decode, from_av, language, locate, order};
+use super::{decode, from_av, language, locate, order, text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
     ALLOWED_CODECS, AudioInfo, Codec, Disposition, Edit, Home, IndexTask, Orientation, PixelAspect,
@@ -69,7 +69,7 @@ pub(super) fn run(
             &mut demuxed.warnings,
         )?);
     }
-    start_at_zero(&mut tracks);
+    let start_millis = start_at_zero(&mut tracks);
     if demuxed.clock.breaks() > 0 {
         demuxed.warn(format!(
             "the clock jumps {} times; bridged",
@@ -82,6 +82,7 @@ pub(super) fn run(
         size_bytes: task.size_bytes,
         tracks,
         warnings: demuxed.warnings,
+        chapters: text::chapters(&input, start_millis),
     })
 }
 
@@ -298,6 +299,10 @@ impl Demuxed {
     ) -> Result<()> {
         let track = packet.stream();
         let data = packet.data().unwrap_or_default();
+        let codec = input.stream(track).map(|s| sys::stream_codec(&s));
+        let is = |name: &str| codec.as_deref() == Some(name);
+        let lines = is("webvtt").then(|| text::webvtt_lines(packet, data));
+        let data = lines.as_deref().unwrap_or(data);
         let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
         if track >= MAX_STREAMS || size == 0 {
             return Ok(());
@@ -311,13 +316,8 @@ impl Demuxed {
             self.ends.resize(track + 1, 0);
         }
         let place = self.place(packet, data, size, files, output)?;
-        let is_vp8 = || {
-            input
-                .stream(track)
-                .is_some_and(|s| sys::stream_codec(&s) == "vp8")
-        };
         // RFC 6386 section 9.1: bit 4 of the first byte is `show_frame`.
-        let hidden = data.first().is_some_and(|first| first & 0x10 == 0) && is_vp8();
+        let hidden = data.first().is_some_and(|first| first & 0x10 == 0) && is("vp8");
         let gathered = Packet {
             pts: packet.pts().map(|pts| pts.saturating_add(offset)),
             dts: packet.dts().map(|dts| dts.saturating_add(offset)),
@@ -416,6 +416,7 @@ fn track(
         edit: Edit::default(),
         samples: SampleTable::default(),
         kind,
+        shown: Vec::new(),
     };
     let mut packets = packets;
     for packet in &mut packets {
@@ -431,6 +432,9 @@ fn track(
         TrackKind::Audio(_) => sound(&mut track, &parameters, &packets, warnings),
         TrackKind::Text | TrackKind::Other => plain(&packets),
     };
+    if track.kind == TrackKind::Text {
+        track.shown = shown(&samples);
+    }
     match times::table(&samples) {
         Some(table) => track.samples = table,
         None if samples.is_empty() => {}
@@ -447,7 +451,8 @@ fn disposition(stream: &ffmpeg::Stream<'_>) -> Disposition {
     let marks = Disposition {
         default: flags.contains(Flags::DEFAULT),
         forced: flags.contains(Flags::FORCED),
-        hearing_impaired: flags.intersects(Flags::HEARING_IMPAIRED | Flags::CLEAN_EFFECTS),
+        hearing_impaired: flags
+            .intersects(Flags::HEARING_IMPAIRED | Flags::CLEAN_EFFECTS | Flags::CAPTIONS),
         visual_impaired: flags.intersects(Flags::VISUAL_IMPAIRED | Flags::DESCRIPTIONS),
         commentary: flags.contains(Flags::COMMENT),
         original: flags.contains(Flags::ORIGINAL),
@@ -476,12 +481,7 @@ fn kind(stream: &ffmpeg::Stream<'_>, parameters: &StreamParameters) -> TrackKind
             sample_rate: parameters.sample_rate,
             channels: parameters.channels,
         }),
-        Type::Subtitle
-            if ["subrip", "ass", "ssa", "webvtt", "mov_text", "text"]
-                .contains(&parameters.codec.as_str()) =>
-        {
-            TrackKind::Text
-        }
+        Type::Subtitle => TrackKind::Text,
         _ => TrackKind::Other,
     }
 }
@@ -643,6 +643,20 @@ fn samples_in(parameters: &StreamParameters, size: u32) -> Option<u32> {
     fixed.then_some(parameters.frame_size)
 }
 
+/// How long each text is shown; what the container doesn't say, until the next one comes.
+fn shown(samples: &[TimedSample]) -> Vec<u32> {
+    let next = samples.iter().skip(1).map(|sample| Some(sample.pts));
+    let each = samples.iter().zip(next.chain([None]));
+    let ticks = each.map(|(sample, next)| match (sample.duration, next) {
+        (1.., _) => sample.duration,
+        (_, Some(next)) => next.saturating_sub(sample.pts),
+        (_, None) => 0,
+    });
+    ticks
+        .map(|ticks| u32::try_from(ticks).unwrap_or(u32::MAX))
+        .collect()
+}
+
 /// Samples shown in the order they are stored.
 fn plain(packets: &[Packet]) -> Vec<TimedSample> {
     let mut given: Vec<_> = packets.iter().map(|p| (p.pts, p.dts, p.duration)).collect();
@@ -657,8 +671,9 @@ fn plain(packets: &[Packet]) -> Vec<TimedSample> {
 }
 
 /// Lets the movie start where its first picture or sound is, as players do: transport streams
-/// start anywhere. What lies before zero (encoder delay) stays there.
-fn start_at_zero(tracks: &mut [SourceTrack]) {
+/// start anywhere. What lies before zero (encoder delay) stays there. Gives where that was, in
+/// milliseconds.
+fn start_at_zero(tracks: &mut [SourceTrack]) -> i64 {
     let start = |track: &SourceTrack| {
         let first = track
             .samples
@@ -676,12 +691,13 @@ fn start_at_zero(tracks: &mut [SourceTrack]) {
         .iter()
         .filter(|track| matches!(track.kind, TrackKind::Video(_) | TrackKind::Audio(_)));
     let Some(first) = heard.filter_map(start).min() else {
-        return;
+        return 0;
     };
     let start = Ticks::new(first.max(0), Timescale::MICROS);
     for track in tracks {
         track.edit.media_start = start.to(track.timescale, Rounding::Nearest).count;
     }
+    start.to(Timescale::MILLIS, Rounding::Nearest).count
 }
 
 #[cfg(test)]

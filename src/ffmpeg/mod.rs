@@ -21,6 +21,7 @@ mod picture;
 mod poster;
 mod selection;
 mod sys;
+mod text;
 mod times;
 mod video;
 

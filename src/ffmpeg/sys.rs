@@ -704,6 +704,20 @@ pub(super) fn stream_tag(stream: &ffmpeg::Stream<'_>, name: &CStr) -> Option<Str
     }
 }
 
+/// A chapter's tag of that name, likewise.
+pub(super) fn chapter_tag(
+    chapter: &ffmpeg::format::chapter::Chapter<'_>,
+    name: &CStr,
+) -> Option<String> {
+    // SAFETY: the chapter belongs to a live format context; entries live as long as its
+    // dictionary, and their values are C strings.
+    unsafe {
+        let metadata = (*chapter.as_ptr()).metadata;
+        let entry = ffi::av_dict_get(metadata, name.as_ptr(), ptr::null(), 0).as_ref()?;
+        Some(CStr::from_ptr(entry.value).to_string_lossy().into_owned())
+    }
+}
+
 /// The name of a container format.
 pub(super) fn format_name(input: &ffmpeg::format::context::Input) -> String {
     // SAFETY: an open input has a format; its name is static.

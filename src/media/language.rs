@@ -35,6 +35,11 @@ impl LanguageTag {
         Ok(Self(canonical(&parts)))
     }
 
+    /// The tag of a language that nobody knows, `und` (RFC 5646 4.1).
+    pub fn undetermined() -> Self {
+        Self("und".to_owned())
+    }
+
     /// The tag as manifests have it.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -4,6 +4,7 @@
 //! floor speaks in these types.
 
 mod asset;
+mod chapter;
 mod disposition;
 mod language;
 mod plan;
@@ -12,10 +13,12 @@ mod presentation;
 mod sample;
 mod source_index;
 mod task;
+mod text;
 mod track;
 mod work;
 
 pub use asset::*;
+pub use chapter::*;
 pub use disposition::*;
 pub use language::*;
 pub use plan::*;
@@ -24,5 +27,6 @@ pub use presentation::*;
 pub use sample::*;
 pub use source_index::*;
 pub use task::*;
+pub use text::*;
 pub use track::*;
 pub use work::*;

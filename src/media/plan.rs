@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Colour, Orientation, PixelAspect, Preset};
+use super::{Chapter, Colour, Orientation, PixelAspect, Preset, TextRendition};
 use crate::time::{FrameRate, Ticks, Timescale};
 
 /// Changes whenever the same plan would give other bytes; part of every revision.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Frames by which an encoder of ours may decode a picture before it is shown: B pictures, some of
 /// them references.
@@ -33,6 +33,12 @@ pub struct Plan {
     /// Rules of the standard that this plan knowingly doesn't meet, because the source or the
     /// policy rules it out.
     pub waivers: Vec<Waiver>,
+    /// The text tracks that are made of what the source holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text: Vec<TextRendition>,
+    /// The chapters, in order of their starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chapters: Vec<Chapter>,
 }
 
 /// A conformance rule that can't apply to this presentation, and why.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Colour, LanguageTag, Waiver};
+use super::{Chapter, Colour, LanguageTag, Waiver};
 use crate::time::{FrameRate, Ticks, Timescale};
 
 /// A whole presentation of one revision.
@@ -29,6 +29,9 @@ pub struct Presentation {
     pub waivers: Vec<Waiver>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// The chapters, in order of their starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chapters: Vec<Chapter>,
 }
 
 /// What every track has.
@@ -209,6 +212,7 @@ pub(crate) mod example {
             text: Vec::new(),
             waivers: Vec::new(),
             warnings: Vec::new(),
+            chapters: Vec::new(),
         }
     }
 

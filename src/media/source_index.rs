@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Disposition, TrackKind};
+use super::{Chapter, Codec, Disposition, TrackKind};
 use crate::time::Timescale;
 
 /// Where the bytes of a sample lie.
@@ -373,6 +373,10 @@ pub struct SourceTrack {
     pub edit: Edit,
     /// Its samples.
     pub samples: SampleTable,
+    /// How long each sample is shown, in ticks of the track, where that is not until the next one
+    /// comes: text of Matroska. Empty where the table says it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<u32>,
 }
 
 impl SourceTrack {
@@ -395,6 +399,9 @@ pub struct SourceIndex {
     pub tracks: Vec<SourceTrack>,
     /// What was found wrong and survived, in words with the place.
     pub warnings: Vec<String>,
+    /// The chapters, in order of their starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chapters: Vec<Chapter>,
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ impl Maker {
     pub fn announce(&self, stop: &AtomicBool) -> Result<Announced> {
         publish::store_plan(&self.store, &self.prepared)?;
         let has_poster = self.put_inits(stop)?;
-        let presentation = self.expected_presentation()?;
+        let mut presentation = self.expected_presentation()?;
+        self.put_text(&mut presentation)?;
         publish::write_playlists(&self.store, &presentation)?;
         let expected = Key::Private {
             revision: self.prepared.revision.clone(),

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::hls;
 use crate::layout::Key;
 use crate::media::{LanguageTag, Presentation, SegmentInfo, TextKind, TextTrack, TrackCommon};
-use crate::text::{self, Cues};
+use crate::text::{self, Cues, Parsed};
 use crate::time::{Ticks, Timescale};
 
 /// Changes whenever equal text would be written as other bytes: it goes into the digest.
@@ -51,25 +51,68 @@ pub struct Captions {
 /// text without a cue within the presentation.
 pub fn objects(presentation: &Presentation, labels: &Labels<'_>, body: &[u8]) -> Result<Captions> {
     let language = LanguageTag::parse(labels.language)?;
-    let name = shown_name(labels.name, &language, labels.kind)?;
+    let labelled = Labelled {
+        id: &TextTrack::id_of(&language, labels.kind),
+        name: &shown_name(labels.name, &language, labels.kind)?,
+        language: &language,
+        kind: labels.kind,
+        default: labels.default,
+    };
     let parsed = text::parse(body)?;
+    track(presentation, &labelled, parsed, body)
+}
+
+/// A text track that is all called.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Labelled<'a> {
+    /// Name in manifests.
+    pub(super) id: &'a str,
+    /// Language of the text.
+    pub(super) language: &'a LanguageTag,
+    /// Name shown to people.
+    pub(super) name: &'a str,
+    /// What it is for.
+    pub(super) kind: TextKind,
+    /// Shown when the user chose nothing.
+    pub(super) default: bool,
+}
+
+/// Makes a text track of what was read from the source itself.
+///
+/// # Errors
+/// As [`objects`].
+pub(super) fn embedded(
+    presentation: &Presentation,
+    labelled: &Labelled<'_>,
+    parsed: Parsed,
+) -> Result<Captions> {
+    let whole = text::write(&parsed.cues);
+    track(presentation, labelled, parsed, whole.as_bytes())
+}
+
+/// Makes a text track; `body` is what its digest stands for.
+fn track(
+    presentation: &Presentation,
+    labelled: &Labelled<'_>,
+    parsed: Parsed,
+    body: &[u8],
+) -> Result<Captions> {
     let (mut cues, mut warnings) = (parsed.cues, parsed.warnings);
     warnings.extend(cut_at_end(&mut cues, presentation.duration)?);
     let (timescale, durations) = grid(presentation)?;
     let segments = text::segments(&cues, &ends(&durations, timescale))?;
     let whole = text::write(&cues);
+    let sizes = durations.iter().zip(&segments);
     let track = TextTrack {
-        digest: digest(&language, labels.kind, body),
-        id: TextTrack::id_of(&language, labels.kind),
-        language,
-        name,
-        kind: labels.kind,
-        default: labels.default,
+        digest: digest(labelled, body),
+        id: labelled.id.to_owned(),
+        language: labelled.language.clone(),
+        name: labelled.name.to_owned(),
+        kind: labelled.kind,
+        default: labelled.default,
         bytes: whole.len() as u64,
         timescale,
-        segments: durations
-            .iter()
-            .zip(&segments)
+        segments: sizes
             .map(|(duration, segment)| SegmentInfo {
                 duration: *duration,
                 bytes: segment.len() as u64,
@@ -165,10 +208,14 @@ fn ends(durations: &[u64], timescale: Timescale) -> Vec<Ticks> {
 
 /// 16 hexadecimal digits for the file as that track: one file in two tracks is two folders, so that
 /// either can be taken away.
-fn digest(language: &LanguageTag, kind: TextKind, body: &[u8]) -> String {
+fn digest(labelled: &Labelled<'_>, body: &[u8]) -> String {
+    let (language, kind) = (labelled.language, labelled.kind);
     let mut hasher = blake3::Hasher::new();
     hasher.update(FORMAT_VERSION);
     hasher.update(format!("{language} {}\n", kind.name()).as_bytes());
+    if labelled.id != TextTrack::id_of(language, kind) {
+        hasher.update(format!("{}\n", labelled.id).as_bytes());
+    }
     hasher.update(body);
     let mut digits = hasher.finalize().to_hex().to_string();
     digits.truncate(16);

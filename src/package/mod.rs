@@ -26,6 +26,7 @@ mod record;
 mod slots;
 mod stored;
 mod summary;
+mod text;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -214,7 +215,8 @@ impl Maker {
     pub fn publish(&self) -> Result<(Presentation, Report)> {
         let stored = self.stored()?;
         let sizes = record::Sizes::Measured(&stored);
-        let presentation = record::presentation(&self.store, &self.prepared, &sizes)?;
+        let mut presentation = record::presentation(&self.store, &self.prepared, &sizes)?;
+        self.put_text(&mut presentation)?;
         let report = publish::publish(&self.store, &presentation)?;
         Ok((presentation, report))
     }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::progress::{Event, Progress};
+use super::text;
 use crate::cmaf;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{Plan, Policy, SourceIndex};
 use crate::plan;
+use crate::read_at::ReadAt;
 use crate::sandbox::{self, Launcher};
-use crate::source::{self, Source};
+use crate::source::{self, Files, Source};
 
 /// A source with its index and plan.
 #[derive(Debug)]
@@ -104,16 +106,25 @@ impl Indexed {
         })
     }
 
-    /// What passthrough planning needs to know about the sync samples, read only where it
-    /// matters.
+    /// What planning needs to know of the bytes of samples: the text, and where it matters for
+    /// passthrough the starts of the sync samples.
     fn inspect(&self, policy: &Policy) -> Result<plan::Inspection> {
+        let files = Files {
+            source: self.source.file(),
+            spool: self.spool.as_ref().map(|spool| spool as &dyn ReadAt),
+        };
+        let text = text::find(&self.index, files)?;
         let Some(track) = plan::candidate_for_copy(&self.index, policy) else {
-            return Ok(plan::Inspection::default());
+            return Ok(plan::Inspection {
+                text,
+                ..plan::Inspection::default()
+            });
         };
         let seen = source::inspect_h264(self.source.file(), &self.index.tracks[track])?;
         Ok(plan::Inspection {
             idr_samples: Some(seen.idr_samples),
             in_band_parameter_sets: seen.has_in_band_parameter_sets,
+            text,
         })
     }
 

@@ -110,6 +110,7 @@ pub(super) fn presentation(
         audio,
         text: Vec::new(),
         waivers: plan.waivers.clone(),
+        chapters: plan.chapters.clone(),
         warnings,
     })
 }

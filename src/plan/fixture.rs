@@ -155,6 +155,7 @@ fn video_track(shape: &Shape, samples: SampleTable) -> SourceTrack {
         disposition: Disposition::default(),
         edit: Edit::default(),
         samples,
+        shown: Vec::new(),
     }
 }
 
@@ -187,6 +188,7 @@ pub(crate) fn aac(frames: u32) -> SourceTrack {
             length: None,
         },
         samples,
+        shown: Vec::new(),
     }
 }
 
@@ -196,5 +198,6 @@ pub(crate) fn index(tracks: Vec<SourceTrack>) -> SourceIndex {
         size_bytes: 1 << 30,
         tracks,
         warnings: vec![],
+        chapters: vec![],
     }
 }

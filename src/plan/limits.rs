@@ -13,6 +13,8 @@ const MIN_PICTURE_SIDE: u32 = 16;
 pub const MAX_PICTURES: u32 = MAX_DURATION_SECONDS * 240;
 /// Most audio tracks that are taken.
 pub(crate) const MAX_AUDIO_TRACKS: usize = 32;
+/// Most text tracks that are taken.
+pub(crate) const MAX_TEXT_TRACKS: usize = 64;
 
 /// Refuses pictures that are too large or too small to be made into anything.
 pub(crate) fn check_picture(info: &VideoInfo) -> Result<()> {

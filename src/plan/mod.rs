@@ -8,6 +8,7 @@
 //! [`Inspection`].
 
 mod candidate;
+mod chapters;
 mod cuts;
 mod describe;
 mod expected;
@@ -26,6 +27,7 @@ mod revision;
 mod sound;
 #[cfg(test)]
 mod tests;
+mod text;
 mod tracks;
 mod video;
 
@@ -38,7 +40,10 @@ pub use predict::{Prediction, RenditionPrediction, predict};
 pub use revision::revision;
 
 use crate::error::{Error, Result};
-use crate::media::{FORMAT_VERSION, Passthrough, Plan, Policy, SourceIndex, Waiver};
+use crate::media::{
+    AudioRendition, FORMAT_VERSION, Passthrough, Plan, Policy, SourceIndex, SourceTrack, TextFound,
+    Waiver,
+};
 
 /// What was seen by looking at the bytes of the track that [`candidate_for_copy`] names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,6 +53,19 @@ pub struct Inspection {
     pub idr_samples: Option<Vec<u32>>,
     /// Whether samples repeat parameter sets, which `avc1` forbids (conformance C06).
     pub in_band_parameter_sets: bool,
+    /// The text that was found in the tracks for which [`is_readable_text`] holds, and in the
+    /// pictures.
+    pub text: Vec<TextFound>,
+}
+
+/// Text that can be read, by FFmpeg's names of the codecs, and `wvtt` for WebVTT in MP4.
+const READABLE_TEXT: &[&str] = &[
+    "mov_text", "wvtt", "webvtt", "subrip", "text", "ass", "ssa", "eia_608",
+];
+
+/// Whether a track's text can be read into a text track.
+pub fn is_readable_text(track: &SourceTrack) -> bool {
+    READABLE_TEXT.contains(&track.codec.name())
 }
 
 /// What comes up while planning.
@@ -95,6 +113,10 @@ pub fn plan(
         None => sound::Stage::alone(index, &sounds, policy)?,
     };
     let audio = sound::plan(index, &sounds, &stage, policy, &mut notes)?;
+    let main_language = main_language(&audio);
+    let text = text::plan(index, inspection, stage.origin, main_language, &mut notes);
+    let (origin, duration) = (stage.origin, stage.duration);
+    let chapters = chapters::plan(&index.chapters, origin, duration, main_language);
     if video.is_some() && !notes.waivers.iter().any(|waiver| waiver.rule == "H31") {
         notes.waive(
             "H31",
@@ -126,5 +148,14 @@ pub fn plan(
         audio,
         warnings: notes.warnings,
         waivers: notes.waivers,
+        text,
+        chapters,
     })
+}
+
+/// The language of the sound that plays when nobody chose; `None` when nobody knows.
+fn main_language(audio: &[AudioRendition]) -> Option<&str> {
+    let main = audio.iter().find(|rendition| rendition.default);
+    let language = main.or(audio.first())?.language.as_str();
+    Some(language).filter(|language| *language != "und")
 }

@@ -21,7 +21,9 @@ pub(crate) fn choose(index: &SourceIndex, notes: &mut Notes) -> Result<Chosen> {
     let audio = choose_audio(index, notes);
     let video = choose_video(index, !audio.is_empty());
     for (at, track) in index.tracks.iter().enumerate() {
-        if Some(at) != video && !matches!(track.kind, TrackKind::Audio(_)) {
+        // Sound and text are told of where they are chosen.
+        let elsewhere = matches!(track.kind, TrackKind::Audio(_) | TrackKind::Text);
+        if Some(at) != video && !elsewhere {
             notes.warn(format!(
                 "{} is left out: {}",
                 title(track),
@@ -113,7 +115,7 @@ fn is_cover_picture(track: &SourceTrack) -> bool {
 
 fn why_not(track: &SourceTrack, has_video: bool) -> String {
     match &track.kind {
-        TrackKind::Text => "subtitles are not packaged".to_owned(),
+        TrackKind::Text => "it is text alone".to_owned(),
         TrackKind::Other => "it is neither picture nor sound".to_owned(),
         _ if track.samples.is_empty() => "it has no samples".to_owned(),
         _ if !track.codec.is_allowed() => format!("codec {} is not supported", track.codec),
@@ -196,7 +198,7 @@ pub(crate) fn labels(index: &SourceIndex, audio: &[usize]) -> Vec<Label> {
 }
 
 /// `base`, or `base-2` when it was given out before.
-fn numbered(seen: &mut BTreeMap<String, u32>, base: String, separator: &str) -> String {
+pub(crate) fn numbered(seen: &mut BTreeMap<String, u32>, base: String, separator: &str) -> String {
     let mut candidate = base.clone();
     let mut count = *seen.get(&base).unwrap_or(&0);
     while count > 0 || seen.contains_key(&candidate) {
@@ -224,7 +226,7 @@ fn language_tag(text: &str) -> String {
 }
 
 /// Without what an HLS quoted string may not hold (RFC 8216bis, 4.2), at most 60 characters.
-fn clean_name(name: &str) -> String {
+pub(crate) fn clean_name(name: &str) -> String {
     let allowed = name.chars().filter(|c| !c.is_control() && *c != '"');
     allowed.take(60).collect::<String>().trim().to_owned()
 }
@@ -300,7 +302,7 @@ mod tests {
                 audio: vec![3]
             }
         );
-        assert_eq!(notes.warnings.len(), 2);
+        assert_eq!(notes.warnings.len(), 1);
     }
 
     #[test]

@@ -228,6 +228,7 @@ mod tests {
             disposition: Disposition::default(),
             edit: Edit::default(),
             samples: table,
+            shown: Vec::new(),
         };
         (track, bytes)
     }

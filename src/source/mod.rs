@@ -4,7 +4,9 @@
 mod file;
 mod gather;
 mod inspect;
+mod text;
 
 pub use file::Source;
 pub use gather::gather;
 pub use inspect::{VideoInspection, inspect_h264};
+pub use text::{Files, read_text};

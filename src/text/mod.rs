@@ -1,8 +1,9 @@
-//! Timed text: WebVTT (W3C) and SubRip to cues, and cues to WebVTT, whole for DASH and in segments
-//! for HLS (RFC 8216bis 3.1.4).
+//! Timed text: WebVTT (W3C), SubRip and the text tracks of containers to cues, and cues to WebVTT,
+//! whole for DASH and in segments for HLS (RFC 8216bis 3.1.4).
 //!
 //! ```text
 //! bytes -> decode -> webvtt or subrip -> Cues -> write
+//! samples -> track -> mov_text, webvtt_boxes, webvtt, subrip or substation -> Cues
 //! video's segments -> cuts -> segments of text
 //! ```
 //!
@@ -13,15 +14,21 @@
 mod cue;
 mod cuts;
 mod decode;
+mod markup;
+mod mov_text;
 mod subrip;
+mod substation;
 mod timing;
+mod track;
 mod warnings;
 mod webvtt;
+mod webvtt_boxes;
 mod write;
 
 pub use cue::{Cue, Cues};
 pub use cuts::{SEGMENT_SECONDS, merge};
 pub use timing::parse_time;
+pub use track::{MAX_SAMPLE_BYTES, MAX_TRACK_BYTES, TextSample, TrackReader};
 pub use webvtt::{Document, read_webvtt};
 pub use write::{TIMESTAMP_MAP, segments, write};
 

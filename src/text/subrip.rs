@@ -4,6 +4,7 @@
 use super::Parsed;
 use super::cue::{self, Cue, Cues};
 use super::timing::{ARROW, parse_timing};
+use super::track::Said;
 use super::warnings::Warnings;
 use crate::error::{Error, Result};
 
@@ -92,6 +93,22 @@ fn push_cue(
     cue::push(cues, cue, number)
 }
 
+/// Reads the text of one cue, as containers hold it.
+pub(super) fn read(sample: &[u8]) -> Said {
+    let text = String::from_utf8_lossy(sample);
+    let text = text.replace("\r\n", "\n").replace(['\r', '\0'], "\n");
+    let filled: Vec<&str> = text
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let (text, settings) = to_webvtt(&filled.join("\n"));
+    Said {
+        settings,
+        ..Said::plain(text)
+    }
+}
+
 /// SubRip's text as WebVTT cue text, and the settings that it implies.
 fn to_webvtt(text: &str) -> (String, String) {
     let mut written = String::with_capacity(text.len());
@@ -165,7 +182,7 @@ fn kept_tag(tag: &str) -> &'static str {
 
 /// Settings of `\anN`, which counts places like a telephone from below: 1 is left below, 9 right
 /// above. The middle below is where cues are anyway.
-fn position(tag: &str) -> Option<&'static str> {
+pub(super) fn position(tag: &str) -> Option<&'static str> {
     let digit = tag.strip_prefix("an")?.bytes().next()?;
     Some(match digit {
         b'1' => "align:left",

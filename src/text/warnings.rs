@@ -26,10 +26,15 @@ impl Warnings {
     }
 
     pub(super) fn into_lines(self) -> Vec<String> {
+        self.into_lines_of("line")
+    }
+
+    /// As [`Self::into_lines`], where what is counted is called otherwise.
+    pub(super) fn into_lines_of(self, unit: &str) -> Vec<String> {
         let line = |sort: Sort| match sort.count {
-            1 => format!("line {}: {}", sort.first_line, sort.what),
+            1 => format!("{unit} {}: {}", sort.first_line, sort.what),
             count => format!(
-                "line {} and {} more: {}",
+                "{unit} {} and {} more: {}",
                 sort.first_line,
                 count - 1,
                 sort.what

@@ -2,6 +2,7 @@
 
 use super::cue::{self, Cue, Cues};
 use super::timing::{ARROW, parse_timing};
+use super::track::Said;
 use super::warnings::Warnings;
 use super::{MAX_HEADER_BYTES, MAX_SEGMENTS_BYTES, decode, over_limit};
 use crate::error::{Error, Result};
@@ -185,7 +186,7 @@ fn is_comment(line: &str) -> bool {
 
 /// An identifier as it may be written again: Shaka Player takes a block that starts with one of
 /// these words for a comment, a style sheet or a region.
-fn sound_id(id: &str) -> &str {
+pub(super) fn sound_id(id: &str) -> &str {
     let mistaken = is_comment(id) || is_named(id, "STYLE") || is_named(id, "REGION");
     if mistaken || id.trim().is_empty() {
         return "";
@@ -194,7 +195,7 @@ fn sound_id(id: &str) -> &str {
 }
 
 /// The settings that the standard knows, one space between them.
-fn sound_settings(text: &str) -> String {
+pub(super) fn sound_settings(text: &str) -> String {
     let known = |setting: &&str| {
         let named = setting.split_once(':');
         named.is_some_and(|(name, value)| {
@@ -203,4 +204,39 @@ fn sound_settings(text: &str) -> String {
     };
     let kept: Vec<&str> = text.split_whitespace().filter(known).collect();
     kept.join(" ")
+}
+
+/// Cue text as it may stand in a file: without empty lines, NUL and arrows.
+pub(super) fn sound_text(text: &str) -> String {
+    let text = text.replace('\0', "\u{fffd}").replace(ARROW, "--&gt;");
+    let filled: Vec<&str> = text
+        .split(['\n', '\r'])
+        .map(str::trim_end)
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    filled.join("\n")
+}
+
+/// A cue of WebM: a line for its identifier, one for its settings, and its text.
+pub(super) fn read_lines(sample: &[u8]) -> Said {
+    let text = String::from_utf8_lossy(sample);
+    let mut lines = text.splitn(3, '\n');
+    let mut line = || lines.next().unwrap_or_default().trim_end_matches('\r');
+    let (id, settings) = (line(), line());
+    Said {
+        id: sound_id(id).to_owned(),
+        settings: sound_settings(settings),
+        text: sound_text(lines.next().unwrap_or_default()),
+    }
+}
+
+/// The STYLE and REGION blocks of the header that containers keep apart from the cues; none where
+/// it has too many.
+pub(super) fn header_blocks(header: &[u8]) -> Vec<String> {
+    let Ok(text) = std::str::from_utf8(header) else {
+        return Vec::new();
+    };
+    let text = text.replace("\r\n", "\n").replace(['\r', '\0'], "\n");
+    let document = parse(&text).ok();
+    document.map_or_else(Vec::new, |document| document.cues.blocks().to_vec())
 }

@@ -323,6 +323,7 @@ fn build(recipe: &Recipe) -> Files {
         audio,
         text,
         waivers: Vec::new(),
+        chapters: Vec::new(),
         warnings: Vec::new(),
     };
     write_manifests(&mut files, &presentation);

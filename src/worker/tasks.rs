@@ -12,7 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hls;
 use crate::layout::Key;
 use crate::media::{
-    Asset, AssetId, AssetState, ChunkSpan, Failure, Job, Joining, Presentation, Priority, Work,
+    Asset, AssetId, AssetState, ChunkSpan, Failure, Job, Joining, Presentation, Priority,
+    TextTrack, Work,
 };
 use crate::package::{self, Attempt};
 use crate::queue::demand::Wanted;
@@ -120,11 +121,17 @@ impl Workshop {
             self.shared.store.asset(&twin.id),
             self.shared.store.asset(&asset.id),
         );
+        // The other's captions that people added are its own; what the source holds is both's.
+        let embedded = package::published(&from, &revision)?.text;
+        let shared = |key: &Key| {
+            let of = |track: &TextTrack| key.text_digest() == Some(track.digest.as_str());
+            !key.is_text() || embedded.iter().any(of)
+        };
         let mut keys: Vec<Key> = from
             .list_revision(&revision)?
             .iter()
             .filter_map(|object| Key::parse(&object.key))
-            .filter(|key| !key.is_text())
+            .filter(shared)
             .collect();
         keys.push(Key::EntryPoster);
         let (from_store, to_store) = (from.store(), to.store());

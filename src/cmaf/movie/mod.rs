@@ -289,6 +289,7 @@ impl<'s> MovieReader<'s> {
             size_bytes: self.window.size(),
             tracks: tracks.into_iter().map(|t| t.finish(movie)).collect(),
             warnings: self.warnings.into_lines(),
+            chapters: Vec::new(),
         })
     }
 

@@ -188,6 +188,8 @@ impl TrackReader {
     /// The finished track. `movie` is the timescale of edit lengths.
     pub(super) fn finish(self, movie: Option<Timescale>) -> SourceTrack {
         let (samples, end) = self.samples.finish();
+        let mut disposition = self.disposition;
+        disposition.forced |= self.description.is_forced();
         SourceTrack {
             number: self.number,
             kind: self.description.kind,
@@ -196,9 +198,10 @@ impl TrackReader {
             timescale: self.timescale,
             language: self.language,
             name: self.name,
-            disposition: self.disposition,
+            disposition,
             edit: self.edit.resolve(movie, self.timescale, end),
             samples,
+            shown: Vec::new(),
         }
     }
 }

@@ -123,6 +123,7 @@ fn announced(plan: &Plan, index: &SourceIndex) -> Presentation {
         audio: Vec::new(),
         text: Vec::new(),
         waivers: Vec::new(),
+        chapters: Vec::new(),
         warnings: Vec::new(),
     }
 }

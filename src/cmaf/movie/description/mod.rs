@@ -16,6 +16,9 @@ use super::warnings::Warnings;
 
 pub(super) use audio::Packing;
 
+/// Longest configuration of a text track that is kept, in bytes.
+const MAX_TEXT_CONFIG: usize = 256 << 10;
+
 /// What the first sample description of a track says.
 #[derive(Debug)]
 pub(super) struct Description {
@@ -34,6 +37,12 @@ impl Description {
             config: Vec::new(),
             packing: None,
         }
+    }
+
+    /// Whether every sample is text that all viewers need, by the display flags of `tx3g`
+    /// (QuickTime File Format, "Subtitle Media").
+    pub(super) fn is_forced(&self) -> bool {
+        self.codec.name() == "mov_text" && self.config.first().is_some_and(|b| b & 0x80 != 0)
     }
 }
 
@@ -105,15 +114,25 @@ fn other(format: FourCc) -> Codec {
 
 /// Subtitles and captions, by FFmpeg's names.
 fn text(entry: Entry<'_>) -> Description {
+    // Fields of a `SampleEntry` come first (section 8.5.2.2).
+    let fields = entry.payload.get(8..).unwrap_or_default();
+    let config = match &entry.format.0 {
+        b"tx3g" => fields,
+        b"wvtt" => child(fields, b"vttC").unwrap_or_default(),
+        _ => &[],
+    };
     let codec = match &entry.format.0 {
         b"tx3g" | b"text" => Codec::from_name("mov_text"),
-        b"wvtt" => Codec::from_name("webvtt"),
+        b"wvtt" => Codec::from_name("wvtt"),
         b"stpp" => Codec::from_name("ttml"),
         b"c608" => Codec::from_name("eia_608"),
         b"mp4s" => Codec::from_name("dvd_subtitle"),
         _ => other(entry.format),
     };
-    Description::without_config(TrackKind::Text, codec)
+    Description {
+        config: config.get(..MAX_TEXT_CONFIG).unwrap_or(config).to_vec(),
+        ..Description::without_config(TrackKind::Text, codec)
+    }
 }
 
 /// The payload of the first child box of type `kind`.
