@@ -31,23 +31,69 @@ impl Styled {
     pub(super) fn to_cue_text(&self) -> String {
         let lines = self.0.split(|(character, _)| *character == '\n');
         let filled: Vec<&[(char, Face)]> = lines.map(trimmed).filter(|l| !l.is_empty()).collect();
-        let mut text = String::new();
-        let mut face = Face::default();
+        let mut written = Written::default();
         for (number, line) in filled.iter().enumerate() {
             if number > 0 {
-                text.push('\n');
+                written.blanks.push('\n');
             }
-            for (character, next) in *line {
-                // A blank looks the same in every face but underlined.
-                let same = *character == ' ' && next.underlined == face.underlined;
-                if !same {
-                    change(&mut text, &mut face, *next);
-                }
-                push_escaped(&mut text, *character);
+            for (character, face) in *line {
+                written.push(*character, *face);
             }
         }
-        change(&mut text, &mut face, Face::default());
-        text
+        written.finish()
+    }
+}
+
+/// Cue text as it grows.
+#[derive(Default)]
+struct Written {
+    text: String,
+    /// Blanks and line breaks since the last character. They look the same in nearly every face:
+    /// tags close before them and open behind them.
+    blanks: String,
+    face: Face,
+}
+
+impl Written {
+    fn push(&mut self, character: char, face: Face) {
+        if character.is_whitespace() {
+            let tab = character == '\t';
+            self.blanks.push(if tab { ' ' } else { character });
+            return;
+        }
+        let changes = face != self.face;
+        if changes {
+            self.close();
+        }
+        self.text.push_str(&self.blanks);
+        self.blanks.clear();
+        if changes {
+            self.open(face);
+        }
+        push_escaped(&mut self.text, character);
+    }
+
+    fn close(&mut self) {
+        for tag in self.face.tags().rev() {
+            self.text.push_str("</");
+            self.text.push_str(tag);
+            self.text.push('>');
+        }
+        self.face = Face::default();
+    }
+
+    fn open(&mut self, face: Face) {
+        for tag in face.tags() {
+            self.text.push('<');
+            self.text.push_str(tag);
+            self.text.push('>');
+        }
+        self.face = face;
+    }
+
+    fn finish(mut self) -> String {
+        self.close();
+        self.text
     }
 }
 
@@ -61,31 +107,12 @@ fn trimmed(line: &[(char, Face)]) -> &[(char, Face)] {
     line.get(start..end).unwrap_or_default()
 }
 
-/// Closes what is open and opens what `next` has. A face may go on into the next line.
-fn change(text: &mut String, face: &mut Face, next: Face) {
-    if *face == next {
-        return;
-    }
-    for tag in face.tags().rev() {
-        text.push_str("</");
-        text.push_str(tag);
-        text.push('>');
-    }
-    for tag in next.tags() {
-        text.push('<');
-        text.push_str(tag);
-        text.push('>');
-    }
-    *face = next;
-}
-
 /// What would be markup is written as a reference; control characters are dropped.
 fn push_escaped(text: &mut String, character: char) {
     match character {
         '&' => text.push_str("&amp;"),
         '<' => text.push_str("&lt;"),
         '>' => text.push_str("&gt;"),
-        '\t' => text.push(' '),
         other if other.is_control() => {}
         other => text.push(other),
     }
@@ -123,7 +150,7 @@ mod tests {
         styled.push_str(" f\n \n& g\n", Face::default());
         assert_eq!(
             styled.to_cue_text(),
-            "a &lt;b&gt; <i>c\nd </i><i><b>e </b></i>f\n&amp; g"
+            "a &lt;b&gt; <i>c\nd</i> <i><b>e</b></i> f\n&amp; g"
         );
     }
 

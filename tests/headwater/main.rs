@@ -35,6 +35,8 @@ mod signing;
 mod sources;
 mod splits;
 mod support;
+#[cfg(feature = "transcode")]
+mod text;
 #[cfg(all(feature = "origin", feature = "transcode"))]
 mod uploads;
 mod usage;
