@@ -22,8 +22,11 @@ impl Face {
 pub(super) struct Styled(Vec<(char, Face)>);
 
 impl Styled {
+    /// Control characters other than line breaks and tabs are dropped.
     pub(super) fn push(&mut self, character: char, face: Face) {
-        self.0.push((character, face));
+        if !character.is_control() || matches!(character, '\n' | '\t') {
+            self.0.push((character, face));
+        }
     }
 
     /// The cue text: lines without blanks at their ends, none of them empty; empty when nothing
@@ -107,13 +110,12 @@ fn trimmed(line: &[(char, Face)]) -> &[(char, Face)] {
     line.get(start..end).unwrap_or_default()
 }
 
-/// What would be markup is written as a reference; control characters are dropped.
+/// What would be markup is written as a reference.
 fn push_escaped(text: &mut String, character: char) {
     match character {
         '&' => text.push_str("&amp;"),
         '<' => text.push_str("&lt;"),
         '>' => text.push_str("&gt;"),
-        other if other.is_control() => {}
         other => text.push(other),
     }
 }
