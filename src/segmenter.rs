@@ -197,7 +197,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::media::{AudioMethod, AudioSpan};
+    use crate::media::{AudioForm, AudioMethod, AudioSpan, Disposition};
 
     fn audio_plan() -> AudioRendition {
         AudioRendition {
@@ -229,6 +229,8 @@ mod tests {
                 bitrate: 128_000,
                 source_start: 0,
             },
+            form: AudioForm::Stereo,
+            disposition: Disposition::default(),
         }
     }
 

@@ -190,7 +190,21 @@ impl Writer<'_> {
             self.representation(&track.common)
                 .with("audioSamplingRate", track.sample_rate)
         };
-        let set = set.child(role(role_value));
+        let marks = first.disposition;
+        if marks.visual_impaired {
+            set = set.child(descriptor("Accessibility", AUDIO_PURPOSE, 1));
+        } else if marks.hearing_impaired {
+            set = set.child(descriptor("Accessibility", AUDIO_PURPOSE, 2));
+        }
+        let further = [
+            (marks.visual_impaired, "description"),
+            (marks.commentary, "commentary"),
+            (marks.dub, "dub"),
+        ];
+        let further = further.into_iter().filter(|(marked, _)| *marked);
+        let set = set
+            .child(role(role_value))
+            .children(further.map(|(_, value)| role(value)));
         let representations = tracks.iter().map(representation);
         Some(self.with_representations(set, &commons, representations))
     }
@@ -356,6 +370,8 @@ fn channel_configuration(channels: u16) -> Element {
         ),
     }
 }
+/// What sound is for (ETSI TS 103 285 section 6.1.2): 1 for who can't see, 2 for who can't hear well.
+const AUDIO_PURPOSE: &str = "urn:tva:metadata:cs:AudioPurposeCS:2007";
 const CICP_CHANNELS: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
 
 /// HDR is told by code points (rule D21), when all tracks have the same; SDR needs no telling.

@@ -148,7 +148,8 @@ fn planes_for(channels: u16) -> Vec<Vec<f32>> {
     vec![Vec::new(); usize::from(channels)]
 }
 
-/// The frame as planar float with the output's channels, still at the source's rate.
+/// The frame as planar float with the output's channels, still at the source's rate. Mono goes to
+/// both of two channels as it is, which is what players do with it; FFmpeg would take 3 dB off.
 fn mix(
     mixer: &mut Option<(SoundShape, Resampler)>,
     frame: &ffmpeg::Frame,
@@ -160,12 +161,16 @@ fn mix(
         samples: 0,
         ..shape
     };
+    let doubled = shape.channels == 1 && channels == 2;
     let mut current = match mixer.take() {
         Some((made_for, current)) if made_for == kind => current,
-        _ => Resampler::new(kind, channels, rate)?,
+        _ => Resampler::new(kind, if doubled { 1 } else { channels }, rate)?,
     };
-    let mut planes = planes_for(channels);
+    let mut planes = planes_for(if doubled { 1 } else { channels });
     current.push_frame(frame, &mut planes)?;
+    if doubled && let Some(mono) = planes.first().cloned() {
+        planes.push(mono);
+    }
     *mixer = Some((kind, current));
     Ok(planes)
 }

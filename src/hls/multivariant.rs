@@ -27,6 +27,9 @@ const TEXT_GROUP: &str = "text";
 const CAPTIONS_CHARACTERISTICS: &str =
     "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound";
 
+/// Media characteristic of sound that tells what is shown (rule H39).
+const DESCRIBES_VIDEO: &str = "public.accessibility.describes-video";
+
 /// The multivariant playlist of `presentation`; `base` (empty, or ending in `/`) goes before each
 /// URI.
 pub fn multivariant(presentation: &Presentation, base: &str) -> Result<String> {
@@ -48,6 +51,7 @@ pub fn multivariant(presentation: &Presentation, base: &str) -> Result<String> {
     for track in &presentation.video {
         variants.push(writer.video_variant(track)?);
     }
+    variants.extend(writer.further_variants(&presentation.video));
     if variants.is_empty() {
         return Err(Error::internal("a presentation without tracks"));
     }
@@ -136,12 +140,14 @@ struct Group<'a> {
 fn groups(tracks: &[AudioTrack]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for track in tracks {
-        match groups.iter_mut().find(|group| group.id == track.group) {
-            Some(group) => group.tracks.push(track),
-            None => groups.push(Group {
-                id: &track.group,
-                tracks: vec![track],
-            }),
+        for id in std::iter::once(&track.group).chain(&track.also_in) {
+            match groups.iter_mut().find(|group| group.id == id) {
+                Some(group) => group.tracks.push(track),
+                None => groups.push(Group {
+                    id,
+                    tracks: vec![track],
+                }),
+            }
         }
     }
     groups
@@ -151,6 +157,22 @@ impl<'a> Group<'a> {
     /// The rendition that plays when nobody chose; every group has at most one default (H34).
     fn default_index(&self) -> Option<usize> {
         self.tracks.iter().position(|track| track.default)
+    }
+
+    /// Whether players may choose the track at `at` by the user's language and needs: unless it is a
+    /// commentary, or another one before it is alike in both, between which they couldn't tell
+    /// (RFC 8216bis 4.4.6.1.1).
+    fn is_autoselect(&self, at: usize) -> bool {
+        let Some(track) = self.tracks.get(at) else {
+            return false;
+        };
+        let alike = |other: &&AudioTrack| {
+            !other.disposition.commentary
+                && other.language == track.language
+                && other.disposition.visual_impaired == track.disposition.visual_impaired
+        };
+        let before = self.tracks.get(..at).unwrap_or_default();
+        !track.disposition.commentary && !before.iter().any(|other| alike(other))
     }
 
     /// Codec strings of all its tracks, each once.
@@ -200,6 +222,8 @@ struct Variant {
     /// Its pictures are the source's own, in a presentation that isn't made yet: they are there
     /// at once, where those of other rungs are encoded first.
     is_there: bool,
+    /// It goes with sound that not every player has: nothing to start with.
+    is_further: bool,
     attributes: AttributeList,
     audio_group: Option<String>,
     uri: String,
@@ -209,6 +233,9 @@ impl Variant {
     /// How far it is from what players had best start with: what is there at once, unless only the
     /// fastest networks carry it, else what is nearest to [`FIRST_VARIANT_BPS`].
     fn distance(&self) -> u64 {
+        if self.is_further {
+            return u64::MAX;
+        }
         if self.is_there && self.rates.average <= START_AT_ONCE_BPS {
             return 0;
         }
@@ -265,9 +292,30 @@ impl Writer<'_> {
         }
     }
 
-    /// A picture with the audio group it names. BANDWIDTH is the sum of the peaks (H24).
+    /// A picture with the audio group it names.
     fn video_variant(&self, track: &VideoTrack) -> Result<Variant> {
-        let group = self.group_of(track)?;
+        Ok(self.variant_with(track, self.group_of(track)?))
+    }
+
+    /// Every picture with each audio group that none names: sound in another form (H37), for
+    /// players that choose by what they can play.
+    fn further_variants(&self, tracks: &[VideoTrack]) -> Vec<Variant> {
+        let named = |group: &&Group<'_>| {
+            let mut named = tracks.iter().filter_map(|t| t.audio_group.as_deref());
+            named.any(|id| id == group.id)
+        };
+        let further = self.groups.iter().filter(|group| !named(group));
+        let variants = further.flat_map(|group| {
+            tracks.iter().map(move |track| Variant {
+                is_further: true,
+                ..self.variant_with(track, Some(group))
+            })
+        });
+        variants.collect()
+    }
+
+    /// BANDWIDTH is the sum of the peaks (H24).
+    fn variant_with(&self, track: &VideoTrack, group: Option<&Group<'_>>) -> Variant {
         let sound = group.map(|group| self.group_rates(group));
         let rates = self.rates(&track.common).plus(sound.unwrap_or_default());
         let rates = rates.plus(self.text_rates());
@@ -285,13 +333,14 @@ impl Writer<'_> {
             Some(group) => attributes.quoted("AUDIO", group.id),
             None => attributes,
         };
-        Ok(Variant {
+        Variant {
             rates,
             is_there: track.copied && track.common.expected.is_some(),
+            is_further: false,
             attributes: self.with_text(attributes),
             audio_group: group.map(|group| group.id.to_owned()),
             uri: self.uri(&track.common),
-        })
+        }
     }
 
     fn group_of(&self, track: &VideoTrack) -> Result<Option<&Group<'_>>> {
@@ -319,6 +368,7 @@ impl Writer<'_> {
         Variant {
             rates,
             is_there: false,
+            is_further: false,
             attributes: self.with_text(attributes),
             audio_group: choice.then(|| group.id.to_owned()),
             uri: default.map_or_else(String::new, |track| self.uri(&track.common)),
@@ -371,16 +421,20 @@ impl Writer<'_> {
         let named = group.tracks.iter().zip(group.names()).enumerate();
         named
             .map(|(i, (track, name))| {
-                let is_default = if default == Some(i) { "YES" } else { "NO" };
-                AttributeList::new()
+                let (is_default, by_itself) = (default == Some(i), group.is_autoselect(i));
+                let attributes = AttributeList::new()
                     .plain("TYPE", "AUDIO")
                     .quoted("GROUP-ID", group.id)
                     .quoted("LANGUAGE", language(track))
                     .quoted("NAME", name)
-                    .plain("DEFAULT", is_default)
-                    .plain("AUTOSELECT", "YES")
-                    .quoted("CHANNELS", track.channels)
-                    .quoted("URI", self.uri(&track.common))
+                    .plain("DEFAULT", yes_no(is_default))
+                    .plain("AUTOSELECT", yes_no(is_default || by_itself))
+                    .quoted("CHANNELS", track.channels);
+                let attributes = match track.disposition.visual_impaired {
+                    true => attributes.quoted("CHARACTERISTICS", DESCRIBES_VIDEO),
+                    false => attributes,
+                };
+                attributes.quoted("URI", self.uri(&track.common))
             })
             .collect()
     }
@@ -388,7 +442,6 @@ impl Writer<'_> {
 
 /// The `EXT-X-MEDIA` of a text track under the name to show (H34, H36, H39).
 fn text_rendition(track: &TextTrack, name: String, is_default: bool, base: &str) -> AttributeList {
-    let yes_no = |yes| if yes { "YES" } else { "NO" };
     let folder = text_folder(&track.language, &track.digest);
     let attributes = AttributeList::new()
         .plain("TYPE", "SUBTITLES")
@@ -403,6 +456,10 @@ fn text_rendition(track: &TextTrack, name: String, is_default: bool, base: &str)
         TextKind::Subtitles | TextKind::Forced => attributes,
     };
     attributes.quoted("URI", format_args!("{base}{folder}/{HLS_NAME}"))
+}
+
+fn yes_no(yes: bool) -> &'static str {
+    if yes { "YES" } else { "NO" }
 }
 
 fn start_attributes(rates: Rates, codecs: &[&str]) -> AttributeList {

@@ -53,6 +53,16 @@ impl Disposition {
         }
     }
 
+    /// Whether nothing is marked.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the sound is one that a person chooses: nobody wants it who asked for nothing.
+    pub fn is_special(self) -> bool {
+        self.visual_impaired || self.commentary
+    }
+
     /// The marks beside `default`, in words.
     pub fn words(self) -> Vec<&'static str> {
         let marks = [

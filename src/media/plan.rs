@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chapter, Colour, Orientation, PixelAspect, Preset, TextRendition};
+use super::{Chapter, Colour, Disposition, Orientation, PixelAspect, Preset, TextRendition};
 use crate::time::{FrameRate, Ticks, Timescale};
 
 /// Changes whenever the same plan would give other bytes; part of every revision.
@@ -264,6 +264,34 @@ pub struct AudioRendition {
     pub chunks: Vec<ChunkSpan>,
     /// How it is made.
     pub method: AudioMethod,
+    /// Which of the forms of its track it is.
+    #[serde(default, skip_serializing_if = "AudioForm::is_stereo")]
+    pub form: AudioForm,
+    /// What its track is marked as.
+    #[serde(default, skip_serializing_if = "Disposition::is_plain")]
+    pub disposition: Disposition,
+}
+
+/// The forms that one track's sound is offered in. Each is a group of its own in HLS and an
+/// Adaptation Set of its own in DASH.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum AudioForm {
+    /// AAC that everything plays: stereo, at one bitrate or several.
+    #[default]
+    Stereo,
+    /// AAC in 5.1.
+    Surround,
+}
+
+impl AudioForm {
+    /// Whether it is the form that every track has.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+    pub fn is_stereo(&self) -> bool {
+        *self == Self::Stereo
+    }
 }
 
 /// One audio segment.

@@ -98,6 +98,10 @@ pub struct Policy {
     /// Bitrate of the audio that goes with the lowest rung, bits a second.
     #[cfg_attr(feature = "origin", schema(minimum = 32_000, maximum = 512_000))]
     pub audio_bitrate_low: u32,
+    /// Bitrate of 5.1 AAC beside the stereo, where the source has as many channels, bits a second; 0
+    /// for stereo alone.
+    #[cfg_attr(feature = "origin", schema(minimum = 0, maximum = 768_000))]
+    pub audio_bitrate_surround: u32,
 }
 
 impl Default for Policy {
@@ -113,6 +117,7 @@ impl Default for Policy {
             crf: 23,
             audio_bitrate: 128_000,
             audio_bitrate_low: 64_000,
+            audio_bitrate_surround: 384_000,
         }
     }
 }
@@ -140,6 +145,16 @@ impl Policy {
             ("crf", self.crf, 0, 51),
             ("audio_bitrate", self.audio_bitrate, 32_000, 512_000),
             ("audio_bitrate_low", self.audio_bitrate_low, 32_000, 512_000),
+            (
+                "audio_bitrate_surround",
+                self.audio_bitrate_surround,
+                if self.audio_bitrate_surround == 0 {
+                    0
+                } else {
+                    128_000
+                },
+                768_000,
+            ),
         ];
         for (name, value, low, high) in ranges {
             if !(low..=high).contains(&value) {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chapter, Colour, LanguageTag, Waiver};
+use super::{Chapter, Colour, Disposition, LanguageTag, Waiver};
 use crate::time::{FrameRate, Ticks, Timescale};
 
 /// A whole presentation of one revision.
@@ -113,6 +113,13 @@ pub struct AudioTrack {
     pub priming: u32,
     /// Repackaged, not encoded.
     pub copied: bool,
+    /// What the track is marked as.
+    #[serde(default, skip_serializing_if = "Disposition::is_plain")]
+    pub disposition: Disposition,
+    /// Further HLS groups that it stands in, for want of a rendition of its track in that form: all
+    /// groups offer the same choice (RFC 8216bis 4.4.6.1.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_in: Vec<String>,
 }
 
 /// What a text track is for.
@@ -288,6 +295,8 @@ pub(crate) mod example {
             sample_rate: 48_000,
             priming: 1024,
             copied: false,
+            disposition: Disposition::default(),
+            also_in: Vec::new(),
         }
     }
 

@@ -54,6 +54,7 @@ fn audio_jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
             encoded(*other)
                 && other_spec.source_track == spec.source_track
                 && other_spec.segments == spec.segments
+                && other_spec.channels == spec.channels
         };
         let family: Vec<usize> = (0..plan.audio.len()).filter(same_decode).collect();
         if family.first() != Some(&rendition) {

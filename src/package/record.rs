@@ -1,7 +1,7 @@
 //! The presentation that a plan becomes: planned times, codecs as the init segments say, and sizes,
 //! measured or expected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::damage;
 use super::prepare::Prepared;
@@ -11,7 +11,7 @@ use crate::cmaf;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
 use crate::media::{
-    AudioMethod, AudioRendition, AudioTrack, Colour, ExpectedRates, Plan, Presentation,
+    AudioForm, AudioMethod, AudioRendition, AudioTrack, Colour, ExpectedRates, Plan, Presentation,
     SegmentInfo, TrackCommon, VideoMethod, VideoPlan, VideoRendition, VideoTrack,
 };
 use crate::segmenter::last_audio_duration;
@@ -162,6 +162,7 @@ fn video_track(
     let copied = rendition.method == VideoMethod::Copy;
     let audio_group = (0..plan.audio.len())
         .filter(|at| plan.audio[*at].source_track == plan.audio[0].source_track)
+        .filter(|at| plan.audio[*at].form.is_stereo())
         .map(|at| audio_group(plan, at))
         .nth(usize::from(is_lowest))
         .or_else(|| (!plan.audio.is_empty()).then(|| audio_group(plan, 0)));
@@ -192,21 +193,48 @@ fn audio_track(plan: &Plan, at: usize, common: TrackCommon) -> AudioTrack {
         sample_rate: rendition.sample_rate,
         priming: rendition.priming,
         copied: matches!(rendition.method, AudioMethod::Copy { .. }),
+        disposition: rendition.disposition,
+        also_in: stand_ins(plan, at),
     }
 }
 
-/// The group of an audio rendition: `audio` for the best of each language, `audio-2` for the
-/// second, and so on.
+/// The group of an audio rendition: of the stereo ones `audio` for the best of each track, `audio-2`
+/// for the second, and so on; one group for each further form.
 fn audio_group(plan: &Plan, at: usize) -> String {
-    let source = plan.audio[at].source_track;
-    let before = plan.audio[..at]
-        .iter()
-        .filter(|other| other.source_track == source)
-        .count();
+    let rendition = &plan.audio[at];
+    let alike = |other: &&AudioRendition| {
+        other.source_track == rendition.source_track && other.form == rendition.form
+    };
+    let before = plan.audio[..at].iter().filter(alike).count();
+    let base = form_group(rendition.form);
     match before {
-        0 => "audio".to_owned(),
-        n => format!("audio-{}", n + 1),
+        0 => base.to_owned(),
+        n => format!("{base}-{}", n + 1),
     }
+}
+
+fn form_group(form: AudioForm) -> &'static str {
+    match form {
+        AudioForm::Stereo => "audio",
+        AudioForm::Surround => "audio-51",
+    }
+}
+
+/// The groups of forms that its track doesn't have, where the best stereo of it stands in: players
+/// that switch between groups must find every track in each (H35).
+fn stand_ins(plan: &Plan, at: usize) -> Vec<String> {
+    let source = plan.audio[at].source_track;
+    let first = plan.audio.iter().position(|r| r.source_track == source);
+    if first != Some(at) {
+        return Vec::new();
+    }
+    let forms: BTreeSet<AudioForm> = plan.audio.iter().map(|r| r.form).collect();
+    let own = |form: &AudioForm| {
+        let mut all = plan.audio.iter();
+        all.any(|r| r.source_track == source && r.form == *form)
+    };
+    let missing = forms.into_iter().filter(|form| !own(form));
+    missing.map(|form| form_group(form).to_owned()).collect()
 }
 
 /// Sums of the sample durations of each segment.

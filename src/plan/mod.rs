@@ -25,6 +25,7 @@ mod predict;
 mod rate;
 mod revision;
 mod sound;
+mod surround;
 #[cfg(test)]
 mod tests;
 mod text;

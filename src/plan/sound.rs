@@ -15,8 +15,8 @@ use super::{Notes, limits};
 use crate::codec::aac::{AAC_LC, AudioSpecificConfig};
 use crate::error::{Error, Result};
 use crate::media::{
-    AudioInfo, AudioMethod, AudioRendition, Codec, Passthrough, Policy, SourceIndex, SourceTrack,
-    TrackKind, VideoMethod,
+    AudioForm, AudioInfo, AudioMethod, AudioRendition, Codec, Passthrough, Policy, SourceIndex,
+    SourceTrack, TrackKind, VideoMethod,
 };
 use crate::time::{Rounding, Ticks, Timescale};
 
@@ -223,10 +223,12 @@ pub(crate) fn plan(
     let mut renditions = Vec::new();
     for (maker, rendition) in main {
         let low = maker.low(&rendition);
+        let surround = maker.surround(&rendition, notes);
         renditions.push(rendition);
         if wants_low && is_lower {
             renditions.push(low);
         }
+        renditions.extend(surround);
     }
     Ok(renditions)
 }
@@ -235,7 +237,7 @@ fn lowest(policy: &Policy) -> u64 {
     u64::from(policy.audio_bitrate_low)
 }
 
-fn info(track: &SourceTrack) -> AudioInfo {
+pub(super) fn info(track: &SourceTrack) -> AudioInfo {
     match &track.kind {
         TrackKind::Audio(info) => info.clone(),
         _ => AudioInfo {
@@ -254,12 +256,12 @@ fn output_rate(track: &SourceTrack, policy: &Policy) -> Timescale {
 }
 
 /// Makes the renditions of one track.
-struct Maker<'a> {
+pub(super) struct Maker<'a> {
     sound: &'a SoundSpan,
-    track: &'a SourceTrack,
+    pub(super) track: &'a SourceTrack,
     label: Label,
     stage: &'a Stage,
-    policy: &'a Policy,
+    pub(super) policy: &'a Policy,
 }
 
 impl Maker<'_> {
@@ -268,7 +270,7 @@ impl Maker<'_> {
         let only = self.policy.passthrough == Passthrough::Only;
         let copied = match self.policy.passthrough {
             Passthrough::Never => Err("the policy says so".to_owned()),
-            _ => self.copyable(only),
+            _ => self.copyable(CHANNELS, only),
         };
         match copied {
             Ok(copied) => {
@@ -281,21 +283,12 @@ impl Maker<'_> {
                     "{title} can't be repackaged: {reason}"
                 )))
             }
-            Err(_) => {
-                let channels = info(self.track).channels;
-                if channels > CHANNELS {
-                    let title = tracks::title(self.track);
-                    notes.warn(format!(
-                        "{title}: its {channels} channels are mixed down to stereo"
-                    ));
-                }
-                Ok(self.encoded(self.policy.audio_bitrate))
-            }
+            Err(_) => Ok(self.encoded(self.policy.audio_bitrate)),
         }
     }
 
-    /// Whether the track's own samples can be a rendition, and which of them.
-    fn copyable(&self, only: bool) -> Result<CopiedSound, Refusal> {
+    /// Whether the track's own samples can be a rendition of that many channels, and which of them.
+    pub(super) fn copyable(&self, channels: u16, only: bool) -> Result<CopiedSound, Refusal> {
         let (track, info) = (self.track, info(self.track));
         if track.codec != Codec::AAC {
             return Err(format!("its codec is {}, not aac", track.codec));
@@ -315,8 +308,10 @@ impl Maker<'_> {
                 info.sample_rate, config.sample_rate
             ));
         }
-        if !only && (config.channels != CHANNELS || info.channels != CHANNELS) {
-            return Err("it is not stereo".to_owned());
+        // Configurations 1 to 6 are their number of channels. Browsers refuse 0, which leaves it
+        // to a program config element.
+        if !only && (u16::from(config.channel_config) != channels || info.channels != channels) {
+            return Err(format!("it has not the usual {channels} channels"));
         }
         if !only && !matches!(config.sample_rate, 32_000 | 44_100 | 48_000) {
             return Err(format!("its rate is {}", config.sample_rate));
@@ -408,7 +403,7 @@ impl Maker<'_> {
         u64::try_from(samples).unwrap_or(0)
     }
 
-    fn copied(&self, copied: CopiedSound) -> AudioRendition {
+    pub(super) fn copied(&self, copied: CopiedSound) -> AudioRendition {
         let info = info(self.track);
         let rate = Timescale::new(info.sample_rate).unwrap_or(Timescale::MICROS);
         let frames = AudioFrames {
@@ -447,7 +442,7 @@ impl Maker<'_> {
         }
     }
 
-    fn encoded(&self, bitrate: u32) -> AudioRendition {
+    pub(super) fn encoded(&self, bitrate: u32) -> AudioRendition {
         let rate = output_rate(self.track, self.policy);
         let samples = self.samples(rate);
         let frames = (samples + u64::from(PRIMING)).div_ceil(u64::from(AAC_FRAME));
@@ -483,6 +478,8 @@ impl Maker<'_> {
             chunks: cuts::chunks(lengths, target, self.policy),
             segments,
             method,
+            form: AudioForm::Stereo,
+            disposition: self.label.disposition,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Notes, limits};
 use crate::error::{Error, Result};
-use crate::media::{SourceIndex, SourceTrack, TrackKind, VideoInfo};
+use crate::media::{Disposition, SourceIndex, SourceTrack, TrackKind, VideoInfo};
 
 /// The tracks to make a presentation of, as indices into the source's tracks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,14 +165,13 @@ pub(crate) struct Label {
     pub(crate) name: String,
     /// Exactly one label is.
     pub(crate) default: bool,
+    /// What the track is marked as, but for `default`.
+    pub(crate) disposition: Disposition,
 }
 
 /// Names the audio tracks: ids and names are distinct, one is the default.
 pub(crate) fn labels(index: &SourceIndex, audio: &[usize]) -> Vec<Label> {
-    let default = audio
-        .iter()
-        .position(|at| index.tracks[*at].disposition.default)
-        .unwrap_or(0);
+    let default = default_of(index, audio);
     let (mut ids, mut names) = (BTreeMap::new(), BTreeMap::new());
     let label = |(position, at): (usize, &usize)| {
         let track = &index.tracks[*at];
@@ -182,7 +181,11 @@ pub(crate) fn labels(index: &SourceIndex, audio: &[usize]) -> Vec<Label> {
             .as_deref()
             .map(clean_name)
             .filter(|name| !name.is_empty());
-        let name = own_name.unwrap_or_else(|| language_name(&language).to_owned());
+        let disposition = Disposition {
+            default: false,
+            ..track.disposition
+        };
+        let name = own_name.unwrap_or_else(|| plain_name(&language, disposition));
         Label {
             id: numbered(
                 &mut ids,
@@ -192,9 +195,32 @@ pub(crate) fn labels(index: &SourceIndex, audio: &[usize]) -> Vec<Label> {
             name: numbered(&mut names, name, " "),
             language,
             default: position == default,
+            disposition,
         }
     };
     audio.iter().enumerate().map(label).collect()
+}
+
+/// Which of the audio tracks plays when nobody chose: the first that the source marks, but none
+/// that is described or commented as long as there is another.
+fn default_of(index: &SourceIndex, audio: &[usize]) -> usize {
+    let marks = |at: &usize| index.tracks[*at].disposition;
+    let plain = |at: &usize| !marks(at).is_special();
+    let marked = audio.iter().position(|at| plain(at) && marks(at).default);
+    let marked = marked.or_else(|| audio.iter().position(plain));
+    marked
+        .or_else(|| audio.iter().position(|at| marks(at).default))
+        .unwrap_or(0)
+}
+
+/// The name of a track that has none of its own.
+fn plain_name(language: &str, marks: Disposition) -> String {
+    let language = language_name(language);
+    match (marks.visual_impaired, marks.commentary) {
+        (true, _) => format!("{language} (audio description)"),
+        (false, true) => format!("{language} (commentary)"),
+        (false, false) => language.to_owned(),
+    }
 }
 
 /// `base`, or `base-2` when it was given out before.
@@ -351,5 +377,36 @@ mod tests {
         );
         assert_eq!(labels.iter().filter(|label| label.default).count(), 1);
         assert!(labels[2].default);
+    }
+
+    #[test]
+    fn described_and_commented_sound_is_named_and_never_the_default() {
+        let marked = |visual_impaired, commentary| {
+            let mut track = fixture::aac(10);
+            track.disposition = Disposition {
+                default: true,
+                visual_impaired,
+                commentary,
+                ..Disposition::default()
+            };
+            track
+        };
+        let source = index(vec![
+            marked(true, false),
+            marked(false, true),
+            fixture::aac(10),
+        ]);
+        let made = labels(&source, &[0, 1, 2]);
+        let names: Vec<_> = made.iter().map(|label| label.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "English (audio description)",
+                "English (commentary)",
+                "English"
+            ]
+        );
+        assert!(made[2].default && !made[0].default);
+        assert!(labels(&source, &[0])[0].default, "an only track is it");
     }
 }

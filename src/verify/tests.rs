@@ -12,8 +12,8 @@ use crate::cmaf::init_segment::{AudioInit, TrackInit, TrackInitKind, VideoInit, 
 use crate::codec::aac::AudioSpecificConfig;
 use crate::codec::avc::AvcConfig;
 use crate::media::{
-    AudioTrack, Colour, LanguageTag, PixelAspect, Sample, SegmentInfo, TextKind, TextTrack,
-    TrackCommon, VideoTrack, Waiver,
+    AudioTrack, Colour, Disposition, LanguageTag, PixelAspect, Sample, SegmentInfo, TextKind,
+    TextTrack, TrackCommon, VideoTrack, Waiver,
 };
 use crate::time::{FrameRate, Ticks, Timescale};
 
@@ -268,6 +268,8 @@ fn write_audio(files: &mut Files, recipe: &Recipe) -> AudioTrack {
         sample_rate: 48_000,
         priming: 1024,
         copied: false,
+        disposition: Disposition::default(),
+        also_in: Vec::new(),
     }
 }
 
