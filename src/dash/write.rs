@@ -562,6 +562,44 @@ mod tests {
         assert_eq!(french.Role[0].value.as_deref(), Some("alternate"));
     }
 
+    #[test]
+    fn surround_and_described_sound_are_sets_of_their_own() {
+        let mut presentation = example::presentation();
+        presentation.audio.truncate(1);
+        let mut surround = example::audio("a-en-51", "a-51", "en", "English", true, 48);
+        surround.channels = 6;
+        let mut described = example::audio("a-en-2", "a-high", "en", "Described", false, 16);
+        described.disposition.visual_impaired = true;
+        let mut dub = example::audio("a-fr", "a-high", "fr", "Talk", false, 16);
+        dub.disposition.dub = true;
+        dub.disposition.commentary = true;
+        presentation.audio.extend([surround, described, dub]);
+        let text = mpd(&presentation, "").expect("writes");
+        let theirs = dash_mpd_core::parse(&text).expect("reads");
+        let sets = &theirs.periods[0].adaptations[1..];
+        let roles = |at: usize| -> Vec<&str> {
+            let roles = sets[at].Role.iter();
+            roles.filter_map(|role| role.value.as_deref()).collect()
+        };
+        let told = (roles(0), roles(1), roles(2), roles(3));
+        let expected = (
+            vec!["main"],
+            vec!["alternate"],
+            vec!["alternate", "description"],
+            vec!["alternate", "commentary", "dub"],
+        );
+        assert_eq!(told, expected);
+        let channels = |at: usize| sets[at].AudioChannelConfiguration[0].value.clone();
+        assert_eq!(
+            (channels(0).as_deref(), channels(1).as_deref()),
+            (Some("2"), Some("6"))
+        );
+        let purpose = &sets[2].Accessibility[0];
+        assert_eq!(purpose.schemeIdUri, AUDIO_PURPOSE);
+        assert_eq!(purpose.value.as_deref(), Some("1"));
+        assert!(sets[0].Accessibility.is_empty() && sets[3].Accessibility.is_empty());
+    }
+
     /// `HEADWATER_MPD_XSD` names a DASH-MPD.xsd of the 3rd edition or later (MPEG's DASHSchema
     /// repository has them); xmllint judges.
     #[test]

@@ -159,17 +159,21 @@ impl<'a> Group<'a> {
         self.tracks.iter().position(|track| track.default)
     }
 
-    /// Whether players may choose the track at `at` by the user's language and needs: unless it is a
-    /// commentary, or another one before it is alike in both, between which they couldn't tell
+    /// Whether players may choose the track at `at` by the user's language and needs: described video
+    /// always (H39), a commentary never, and of others that are alike only the first, for between
+    /// them players couldn't tell
     /// (RFC 8216bis 4.4.6.1.1).
     fn is_autoselect(&self, at: usize) -> bool {
         let Some(track) = self.tracks.get(at) else {
             return false;
         };
+        if track.disposition.visual_impaired {
+            return true; // A 2.13
+        }
         let alike = |other: &&AudioTrack| {
             !other.disposition.commentary
                 && other.language == track.language
-                && other.disposition.visual_impaired == track.disposition.visual_impaired
+                && !other.disposition.visual_impaired
         };
         let before = self.tracks.get(..at).unwrap_or_default();
         !track.disposition.commentary && !before.iter().any(|other| alike(other))
@@ -541,6 +545,38 @@ mod tests {
         };
         let text = multivariant(&presentation, "0123/").expect("writes");
         insta::assert_snapshot!(text);
+    }
+
+    /// English in stereo and 5.1 with a description and a commentary, which are stereo only.
+    fn with_surround() -> Presentation {
+        let mut presentation = example::presentation();
+        presentation.audio.truncate(2);
+        let mut surround = example::audio("a-en-51", "a-51", "en", "English", true, 48);
+        surround.channels = 6;
+        presentation.audio.push(surround);
+        for (id, name, described) in [("a-en-2", "Described", true), ("a-en-3", "Talk", false)] {
+            let mut main = example::audio(id, "a-high", "en", name, false, 16);
+            main.disposition.visual_impaired = described;
+            main.disposition.commentary = !described;
+            main.also_in = vec!["a-51".into(), "a-low".into()];
+            presentation.audio.push(main);
+        }
+        presentation
+    }
+
+    #[test]
+    fn every_form_of_sound_is_a_group_with_every_track_and_a_variant_of_each_picture() {
+        let text = multivariant(&with_surround(), "").expect("writes");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn players_never_start_with_surround() {
+        let mut presentation = with_surround();
+        // With the surround group, 2.0 Mb/s; with the stereo one, less.
+        presentation.video = vec![example::video("v720", 1280, 720, 202, Some("a-high"))];
+        let playlist = written(&presentation);
+        assert_eq!(playlist.variants[0].audio(), Some("a-high"));
     }
 
     #[test]

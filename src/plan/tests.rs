@@ -372,22 +372,57 @@ fn sound_alone_has_two_bit_rates_and_whole_second_cuts() {
 }
 
 #[test]
-fn surround_is_mixed_down_and_told() {
+fn surround_is_offered_beside_stereo() {
     let mut surround = sound_for(300);
     surround.codec = Codec::from_name("ac3");
     surround.kind = TrackKind::Audio(crate::media::AudioInfo {
         sample_rate: 32_000,
         channels: 6,
     });
-    let plan = make(
-        vec![fixture::video(&Shape::default(), 300), surround],
-        &Policy::default(),
-    );
+    let picture = fixture::video(&Shape::default(), 300);
+    let tracks = vec![picture, surround];
+    let plan = make(tracks.clone(), &Policy::default());
+    let made = plan.audio.iter();
+    let made: Vec<_> = made
+        .map(|audio| (audio.id.as_str(), audio.channels, audio.sample_rate))
+        .collect();
     assert_eq!(
-        (plan.audio[0].channels, plan.audio[0].sample_rate),
-        (2, 48_000)
+        made,
+        [
+            ("a-en", 2, 48_000),
+            ("a-en-64", 2, 48_000),
+            ("a-en-51", 6, 48_000)
+        ]
     );
+    assert_eq!(plan.warnings, Vec::<String>::new());
+    let policy = Policy {
+        audio_bitrate_surround: 0,
+        ..Policy::default()
+    };
+    let plan = make(tracks, &policy);
+    assert_eq!(plan.audio.len(), 2);
     assert!(plan.warnings[0].contains("6 channels"));
+}
+
+#[test]
+fn surround_that_browsers_play_is_repackaged() {
+    let with = |config: Vec<u8>| {
+        let mut surround = sound_for(300);
+        surround.config = config;
+        surround.kind = TrackKind::Audio(crate::media::AudioInfo {
+            sample_rate: 48_000,
+            channels: 6,
+        });
+        let plan = make(
+            vec![fixture::video(&Shape::default(), 300), surround],
+            &Policy::default(),
+        );
+        plan.audio[2].method.clone()
+    };
+    assert!(matches!(with(vec![0x11, 0xb0]), AudioMethod::Copy { .. }));
+    // The same channels by a program config element.
+    let element = vec![0x11, 0x80, 0x04, 0xc8, 0x04, 0x00, 0x20, 0x80, 0x21, 0x00];
+    assert!(matches!(with(element), AudioMethod::Encode { .. }));
 }
 
 #[test]

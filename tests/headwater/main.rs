@@ -32,6 +32,8 @@ mod server;
 mod serving;
 #[cfg(all(feature = "origin", feature = "transcode"))]
 mod signing;
+#[cfg(feature = "transcode")]
+mod sound;
 mod sources;
 mod splits;
 mod support;

@@ -1,0 +1,181 @@
+//! Sound from outside: channels, levels, marks, as FFmpeg's decoder hears what was packaged.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{joined, package, tracks, verify};
+
+/// Runs `ffmpeg` quietly; any word is a failure.
+fn ffmpeg(arguments: &[&str]) {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-y"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && words.is_empty(), "{words}");
+}
+
+/// A file of sound made by the expressions, one a channel.
+fn made(folder: &Path, name: &str, source: &str, more: &[&str]) -> PathBuf {
+    let path = folder.join(name);
+    let mut arguments = vec!["-f", "lavfi", "-i", source];
+    arguments.extend(more);
+    arguments.push(path.to_str().unwrap());
+    ffmpeg(&arguments);
+    path
+}
+
+/// Decoded samples, a row a channel, encoder delay taken off by the edit list.
+fn heard(bytes: &[u8], channels: usize, rate: u32) -> Vec<Vec<f32>> {
+    let file = tempfile::Builder::new().suffix(".mp4").tempfile().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-i"])
+        .arg(file.path())
+        .args(["-ar", &rate.to_string(), "-f", "f32le", "-"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let mut rows = vec![Vec::new(); channels];
+    let samples = output.stdout.chunks_exact(4);
+    for (at, bytes) in samples.enumerate() {
+        rows[at % channels].push(f32::from_le_bytes(bytes.try_into().unwrap()));
+    }
+    rows
+}
+
+/// Amplitude of a tone within the middle of `samples`.
+fn tone(samples: &[f32], hertz: f64, rate: f64) -> f64 {
+    let middle = &samples[samples.len() / 4..samples.len() * 3 / 4];
+    let (mut re, mut im) = (0.0, 0.0);
+    for (at, sample) in middle.iter().enumerate() {
+        let angle = 2.0 * std::f64::consts::PI * hertz * at as f64 / rate;
+        re += f64::from(*sample) * angle.cos();
+        im += f64::from(*sample) * angle.sin();
+    }
+    2.0 * (re * re + im * im).sqrt() / middle.len() as f64
+}
+
+/// Six tones, in the order front left, front right, centre, LFE, back left, back right.
+const TONES: [f64; 6] = [400.0, 500.0, 600.0, 80.0, 800.0, 900.0];
+
+fn six_tones(amplitude: f64) -> String {
+    let rows: Vec<String> = TONES
+        .iter()
+        .map(|hertz| format!("{amplitude}*sin(2*PI*{hertz}*t)"))
+        .collect();
+    format!("aevalsrc={}:c=5.1:s=48000:d=2", rows.join("|"))
+}
+
+#[test]
+fn surround_keeps_every_channel_in_its_place_and_stereo_is_the_usual_mix() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = made(folder.path(), "six.wav", &six_tones(0.9), &[]);
+    let out = folder.path().join("out");
+    let result = package(&source, &out, &[]);
+    let ids: Vec<String> = tracks(&result).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, ["a-und", "a-und-64", "a-und-51"]);
+    let surround = heard(&joined(&out, &result, "a-und-51"), 6, 48_000);
+    for (at, channel) in surround.iter().enumerate() {
+        for (other, hertz) in TONES.iter().enumerate() {
+            let level = tone(channel, *hertz, 48_000.0);
+            // The encoder takes 3 dB off a lone loud tone in the LFE, and nothing off real sound.
+            let least = if at == 3 { 0.5 } else { 0.8 };
+            let right = if at == other { least..1.0 } else { 0.0..0.02 };
+            assert!(right.contains(&level), "channel {at}, {hertz} Hz: {level}");
+        }
+    }
+    // ITU-R BS.775: the centre and each side's surround at 0.707, no LFE; scaled to fit.
+    let stereo = heard(&joined(&out, &result, "a-und"), 2, 48_000);
+    let left: Vec<f64> = TONES
+        .iter()
+        .map(|t| tone(&stereo[0], *t, 48_000.0))
+        .collect();
+    let front = left[0];
+    assert!(front > 0.3, "{left:?}");
+    for (at, share) in [1.0, 0.0, 0.707, 0.0, 0.707, 0.0].into_iter().enumerate() {
+        assert!((left[at] / front - share).abs() < 0.05, "{left:?}");
+    }
+    let peak = stereo
+        .iter()
+        .flatten()
+        .fold(0.0, |peak: f32, s| peak.max(s.abs()));
+    assert!(peak <= 1.0, "{peak}");
+    let (code, report) = verify(out.to_str().unwrap());
+    assert_eq!(code, Some(0), "{report}");
+}
+
+#[test]
+fn mono_is_as_loud_on_both_sides_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let mono = "aevalsrc=0.5*sin(2*PI*440*t):c=mono:s=16000:d=1";
+    let source = made(folder.path(), "mono.wav", mono, &[]);
+    let out = folder.path().join("out");
+    let result = package(&source, &out, &[]);
+    for channel in heard(&joined(&out, &result, "a-und"), 2, 48_000) {
+        let level = tone(&channel, 440.0, 48_000.0);
+        assert!((level - 0.5).abs() < 0.02, "{level}");
+    }
+}
+
+#[test]
+fn marks_of_the_source_reach_both_manifests() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("marked.mkv");
+    let sine = "sine=d=1";
+    ffmpeg(&[
+        "-f",
+        "lavfi",
+        "-i",
+        sine,
+        "-f",
+        "lavfi",
+        "-i",
+        sine,
+        "-f",
+        "lavfi",
+        "-i",
+        sine,
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-map",
+        "2",
+        "-c:a",
+        "flac",
+        "-disposition:a:0",
+        "visual_impaired",
+        "-metadata:s:a:1",
+        "title=Director's commentary",
+        "-metadata:s:a:1",
+        "language=eng",
+        "-disposition:a:1",
+        "0",
+        "-disposition:a:2",
+        "default+dub",
+        source.to_str().unwrap(),
+    ]);
+    let out = folder.path().join("out");
+    package(&source, &out, &[]);
+    let playlist = std::fs::read_to_string(out.join("index.m3u8")).unwrap();
+    let line = |name: &str| {
+        let mut lines = playlist.lines();
+        let wanted = format!("NAME=\"{name}\"");
+        lines
+            .find(|line| line.contains(&wanted))
+            .unwrap_or_else(|| panic!("{playlist}"))
+    };
+    let described = line("Audio (audio description)");
+    assert!(described.contains("CHARACTERISTICS=\"public.accessibility.describes-video\""));
+    assert!(described.contains("DEFAULT=NO,AUTOSELECT=YES"));
+    assert!(line("Director's commentary").contains("DEFAULT=NO,AUTOSELECT=NO"));
+    assert!(line("Audio").contains("DEFAULT=YES,AUTOSELECT=YES"));
+    let mpd = std::fs::read_to_string(out.join("manifest.mpd")).unwrap();
+    for value in ["description", "commentary", "dub"] {
+        assert!(mpd.contains(&format!("value=\"{value}\"")), "{mpd}");
+    }
+    let (code, report) = verify(out.to_str().unwrap());
+    assert_eq!(code, Some(0), "{report}");
+}
