@@ -176,7 +176,7 @@ impl<'a> Group<'a> {
                 && !other.disposition.visual_impaired
         };
         let before = self.tracks.get(..at).unwrap_or_default();
-        !track.disposition.commentary && !before.iter().any(|other| alike(other))
+        !track.disposition.commentary && !before.iter().any(alike)
     }
 
     /// Codec strings of all its tracks, each once.

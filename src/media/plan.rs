@@ -288,7 +288,6 @@ pub enum AudioForm {
 
 impl AudioForm {
     /// Whether it is the form that every track has.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
     pub fn is_stereo(&self) -> bool {
         *self == Self::Stereo
     }
