@@ -499,6 +499,15 @@ const ASPECT_RATIOS: [(u32, u32); 16] = [
     (2, 1),
 ];
 
+/// Width and height of a pixel by `aspect_ratio_idc`, which HEVC has too; zeros for what is not
+/// known.
+pub(super) fn aspect_ratio(idc: u8) -> (u32, u32) {
+    let row = usize::from(idc).checked_sub(1);
+    row.and_then(|row| ASPECT_RATIOS.get(row))
+        .copied()
+        .unwrap_or((0, 0))
+}
+
 impl Sps {
     /// Reads a sequence parameter set NAL unit, header included.
     ///
@@ -689,11 +698,7 @@ fn parse_vui(bits: &mut BitReader<'_>) -> Option<Vui> {
 fn parse_aspect(bits: &mut BitReader<'_>) -> Option<Option<PixelAspect>> {
     let (horizontal, vertical) = match bits.bits(8)? {
         255 => (bits.bits(16)?, bits.bits(16)?),
-        idc => usize::try_from(idc)
-            .ok()
-            .and_then(|idc| ASPECT_RATIOS.get(idc.checked_sub(1)?))
-            .copied()
-            .unwrap_or((0, 0)),
+        idc => aspect_ratio(u8::try_from(idc).unwrap_or(0)),
     };
     let divisor = crate::time::gcd(horizontal, vertical).max(1);
     let known = horizontal > 0 && vertical > 0;

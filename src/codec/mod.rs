@@ -8,6 +8,7 @@ pub mod av1;
 pub mod avc;
 mod bits;
 pub mod hevc;
+pub mod light;
 mod names;
 pub mod vp9;
 

@@ -14,7 +14,7 @@ use super::bytes_of::MAX_SAMPLE_BYTES;
 use super::heartbeat::Heartbeat;
 use super::sys::{self, StreamParameters};
 use super::times::{self, Continuity, TimedSample};
-use super::{decode, from_av, language, locate, order, text};
+use super::{decode, from_av, language, light, locate, order, text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
     ALLOWED_CODECS, AudioInfo, Codec, Disposition, Edit, Home, IndexTask, Orientation, PixelAspect,
@@ -475,6 +475,7 @@ fn kind(stream: &ffmpeg::Stream<'_>, parameters: &StreamParameters) -> TrackKind
                 pixel_aspect: pixel_aspect(parameters.pixel_aspect),
                 orientation: orientation(stream),
                 colour: parameters.colour,
+                light: light::of_stream(stream),
             })
         }
         Type::Audio if parameters.sample_rate > 0 => TrackKind::Audio(AudioInfo {

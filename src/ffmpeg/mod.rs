@@ -15,6 +15,7 @@ mod heartbeat;
 mod index;
 mod jpeg;
 mod language;
+mod light;
 mod locate;
 mod order;
 mod picture;

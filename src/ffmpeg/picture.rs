@@ -10,11 +10,22 @@ use ffmpeg_next::filter;
 use super::sys::{self, Shape};
 use super::{from_av, wants_more};
 use crate::error::{Error, Result};
-use crate::media::{Colour, Orientation, PicturePlan};
+use crate::media::{Colour, Light, Orientation, PicturePlan};
 
 /// `TransferCharacteristics` of SMPTE ST 2084 (PQ) and of ARIB STD-B67 (HLG).
 const PQ: u8 = 16;
 const HLG: u8 = 18;
+/// Luminance of HDR reference white in cd/m2 (Rec. ITU-R BT.2408): a white page in the shade of a
+/// scene. It becomes nearly the white of SDR, and what is darker keeps its place below it.
+const REFERENCE_WHITE_NITS: u32 = 203;
+/// Peak of HLG on the display that it is defined for (Rec. ITU-R BT.2100), and of HDR10 whose
+/// source doesn't say it.
+const USUAL_PEAK_NITS: u32 = 1000;
+/// Up to this part of SDR's white, in percent, tone mapping changes nothing. About where the curve
+/// of Rec. ITU-R BT.2390 leaves the straight line between these two peaks.
+const KNEE_PERCENT: u32 = 45;
+/// Least peak in thousandths of SDR's white that the curve is bent for.
+const LEAST_PEAK_PERMILLE: u32 = 1050;
 /// `MatrixCoefficients` of RGB.
 const MATRIX_RGB: u8 = 0;
 
@@ -24,6 +35,7 @@ pub(super) struct PictureFilter {
     height: u32,
     orientation: Orientation,
     container: Colour,
+    light: Light,
     graph: Option<(Shape, filter::Graph)>,
 }
 
@@ -35,6 +47,7 @@ impl PictureFilter {
             height,
             orientation: plan.orientation,
             container: plan.colour,
+            light: plan.light,
             graph: None,
         }
     }
@@ -83,29 +96,68 @@ impl PictureFilter {
         } else {
             (self.width, self.height)
         };
-        let mut chain = scale_chain(width, height, shape);
+        let mut chain = scale_chain(width, height, shape, self.light);
         chain.push_str(&orientation_chain(self.orientation));
         chain
     }
 }
 
 /// Scales to `width` by `height` and brings the colour to BT.709.
-fn scale_chain(width: u32, height: u32, shape: Shape) -> String {
+fn scale_chain(width: u32, height: u32, shape: Shape, light: Light) -> String {
     let size = format!("w={width}:h={height}:filter=lanczos");
-    let target = "primaries=709:matrix=709:transfer=709:range=limited:chromal=left";
-    if matches!(shape.colour.transfer, PQ | HLG) {
-        // High dynamic range: to linear light, down to the peak of SDR, and back to a curve.
-        return format!(
-            "{}zscale={size}:transfer=linear:npl=100,format=gbrpf32le,zscale=primaries=709,\
-             tonemap=tonemap=hable:desat=0,zscale={target},format=yuv420p",
-            whole_chroma(shape)
-        );
+    let target = "primaries=709:matrix=709:transfer=709:range=limited:chromal=left:dither=ordered";
+    let before = format!("{}{}", over_black(shape), whole_chroma(shape));
+    if let PQ | HLG = shape.colour.transfer {
+        let tone = tone_chain(shape.colour.transfer, light);
+        return format!("{before}zscale={size}:{tone},zscale={target},format=yuv420p");
     }
     // Ordered dither repeats exactly, and costs nothing where no depth is lost.
+    format!("{before}zscale={size}:{target},format=yuv420p")
+}
+
+/// High dynamic range to what a display of SDR can show: to linear light of BT.709's primaries in
+/// which reference white is 1, then brights are compressed so that the source's peak becomes 1. The
+/// brightest of red, green and blue goes by the curve and takes the others along, which keeps hues.
+///
+/// The peak is the plan's, not the picture's, so that pieces made apart join. HLG's system gamma
+/// works on luminance (BT.2100, note 5f), not on each colour, which zimg does only when it may not
+/// approximate.
+fn tone_chain(transfer: u8, light: Light) -> String {
+    let exact = if transfer == HLG { ":agamma=0" } else { "" };
+    let peak = match transfer {
+        PQ => light.peak_nits().unwrap_or(USUAL_PEAK_NITS),
+        _ => USUAL_PEAK_NITS,
+    };
+    let permille = peak.saturating_mul(1000) / REFERENCE_WHITE_NITS;
+    let permille = permille.max(LEAST_PEAK_PERMILLE);
     format!(
-        "{}zscale={size}:{target}:dither=ordered,format=yuv420p",
-        whole_chroma(shape)
+        "primaries=709:transfer=linear:npl={REFERENCE_WHITE_NITS}{exact},format=gbrpf32le,\
+         tonemap=tonemap=mobius:param=0.{KNEE_PERCENT}:peak={}.{:03}:desat=0",
+        permille / 1000,
+        permille % 1000,
     )
+}
+
+/// Transparent pictures are shown over black, as a player shows them. Their colours are taken not
+/// to have been multiplied with their opacity (straight alpha), which is what ProRes, PNG and
+/// FFV1 hold.
+fn over_black(shape: Shape) -> &'static str {
+    let Some(format) = descriptor(shape.format) else {
+        return "";
+    };
+    match format.name() {
+        // Every colour of a palette has its opacity.
+        "pal8" => "format=gbrap,premultiply=inplace=1,format=gbrp,",
+        name if !sys::has_alpha(shape.format) || name.starts_with("yuvj") => "",
+        _ if is_rgb(shape.format) => {
+            "format=gbrap|gbrap10|gbrap12|gbrap16,premultiply=inplace=1,\
+             format=gbrp|gbrp10|gbrp12|gbrp16,"
+        }
+        _ => {
+            "format=yuva444p|yuva444p9|yuva444p10|yuva444p12|yuva444p16,premultiply=inplace=1,\
+             format=yuv444p|yuv444p9|yuv444p10|yuv444p12|yuv444p16,"
+        }
+    }
 }
 
 /// zimg takes no pictures of odd sizes whose chroma is subsampled: those get a chroma sample for
@@ -182,9 +234,12 @@ fn descriptor(format: i32) -> Option<ffmpeg::format::pixel::Descriptor> {
 fn is_rgb(format: i32) -> bool {
     descriptor(format).is_some_and(|d| {
         let name = d.name();
-        ["rgb", "bgr", "gbr", "argb", "abgr", "pal8", "0rgb", "0bgr"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+        // Gray with opacity is taken apart as RGB, of which it is the like.
+        [
+            "rgb", "bgr", "gbr", "argb", "abgr", "pal8", "0rgb", "0bgr", "ya8", "ya16",
+        ]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
     })
 }
 

@@ -196,6 +196,16 @@ pub(super) fn shape(frame: &ffmpeg::Frame) -> Shape {
     }
 }
 
+/// Whether pictures of a pixel format have an opacity.
+pub(super) fn has_alpha(format: i32) -> bool {
+    let Some(format) = pixel_format(format) else {
+        return false;
+    };
+    // SAFETY: takes any format; gives a static descriptor or null.
+    let descriptor = unsafe { ffi::av_pix_fmt_desc_get(format.into()).as_ref() };
+    descriptor.is_some_and(|d| d.flags & (ffi::AV_PIX_FMT_FLAG_ALPHA as u64) != 0)
+}
+
 fn code_point(value: i32) -> u8 {
     u8::try_from(value).unwrap_or(2)
 }

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chapter, Colour, Disposition, Orientation, PixelAspect, Preset, TextRendition};
+use super::{
+    Chapter, Colour, Disposition, Light, Orientation, PixelAspect, Preset, TextRendition,
+};
 use crate::time::{FrameRate, Ticks, Timescale};
 
 /// Changes whenever the same plan would give other bytes; part of every revision.
@@ -186,6 +188,9 @@ pub struct PicturePlan {
     pub orientation: Orientation,
     /// Colour as the source says it; unspecified values are guessed from the size on decoding.
     pub colour: Colour,
+    /// What is known of the light in HDR pictures.
+    #[serde(default, skip_serializing_if = "Light::is_unknown")]
+    pub light: Light,
 }
 
 /// One rung of the ladder.

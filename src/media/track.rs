@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Light;
+
 /// A codec, by the name FFmpeg's decoders know it under.
 ///
 /// Anything not on the list is [`Codec::Other`]: kept for the report, never decoded.
@@ -215,6 +217,9 @@ pub struct VideoInfo {
     pub orientation: Orientation,
     /// Colour description, from the container or else the bitstream.
     pub colour: Colour,
+    /// What the container or the decoder configuration says of the light in HDR pictures.
+    #[serde(default, skip_serializing_if = "Light::is_unknown")]
+    pub light: Light,
 }
 
 impl VideoInfo {

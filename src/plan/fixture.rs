@@ -1,7 +1,7 @@
 //! Sources made of nothing, for tests.
 
 use crate::media::{
-    AudioInfo, Codec, Colour, Disposition, Edit, Home, Orientation, PixelAspect, Place,
+    AudioInfo, Codec, Colour, Disposition, Edit, Home, Light, Orientation, PixelAspect, Place,
     SampleTable, SourceIndex, SourceTrack, TrackKind, VideoInfo,
 };
 use crate::time::Timescale;
@@ -146,6 +146,7 @@ fn video_track(shape: &Shape, samples: SampleTable) -> SourceTrack {
             pixel_aspect: PixelAspect::SQUARE,
             orientation: Orientation::default(),
             colour: Colour::UNSPECIFIED,
+            light: Light::UNKNOWN,
         }),
         codec: Codec::H264,
         config: avc_config(),

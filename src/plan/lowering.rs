@@ -503,6 +503,7 @@ fn poster_size(picture: &PicturePlan) -> (u32, u32) {
         pixel_aspect: picture.pixel_aspect,
         orientation: picture.orientation,
         colour: picture.colour,
+        light: picture.light,
     };
     let (width, height) = info.upright_size();
     let longest = u64::from(width.max(height).max(1));

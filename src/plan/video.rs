@@ -304,6 +304,7 @@ impl Source<'_> {
                 pixel_aspect: self.info.pixel_aspect,
                 orientation: self.info.orientation,
                 colour: self.info.colour,
+                light: self.info.light,
             },
             renditions: Vec::new(),
         }

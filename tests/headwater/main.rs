@@ -14,6 +14,8 @@ mod bucket;
 mod clips;
 #[cfg(feature = "origin")]
 mod cloudfront;
+#[cfg(feature = "transcode")]
+mod colours;
 mod crash;
 #[cfg(feature = "transcode")]
 mod joins;

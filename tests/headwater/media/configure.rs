@@ -46,6 +46,7 @@ fn poster(source: &Source, size: (u32, u32)) -> PosterTask {
             pixel_aspect: info.pixel_aspect,
             orientation: info.orientation,
             colour: info.colour,
+            light: info.light,
         },
         width: size.0,
         height: size.1,

@@ -175,6 +175,7 @@ pub(crate) fn whole(
             pixel_aspect: info.pixel_aspect,
             orientation: info.orientation,
             colour: info.colour,
+            light: info.light,
         },
         joining: Joining::Seamless,
         renditions: sizes

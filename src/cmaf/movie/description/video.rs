@@ -5,7 +5,9 @@ use super::{Context, Description, Entry, child, other};
 use crate::cmaf::boxes::FourCc;
 use crate::cmaf::fields::Fields;
 use crate::cmaf::read::{ColourBox, parse_pasp};
-use crate::media::{Codec, PixelAspect, TrackKind, VideoInfo};
+use crate::codec::hevc::HevcConfig;
+use crate::codec::light::{read_content, read_mastering};
+use crate::media::{Codec, Light, PixelAspect, TrackKind, VideoInfo};
 use crate::time::gcd;
 
 /// Length of the fields of a `VisualSampleEntry` before its boxes.
@@ -34,6 +36,7 @@ pub(super) fn read(entry: Entry<'_>, context: Context<'_>) -> Option<Description
                 .and_then(ColourBox::parse)
                 .map(|found| found.colour)
                 .unwrap_or_default(),
+            light: light(boxes, &codec, &config),
         }),
         codec,
         config,
@@ -65,6 +68,19 @@ fn codec(format: FourCc, boxes: &[u8]) -> (Codec, Vec<u8>) {
             Some(name) => (Codec::from_name(name), Vec::new()),
             None => (other(format), Vec::new()),
         },
+    }
+}
+
+/// What is said of the light in HDR pictures: by boxes, or else by messages in the decoder
+/// configuration.
+fn light(boxes: &[u8], codec: &Codec, config: &[u8]) -> Light {
+    let said = Light {
+        mastering: child(boxes, b"mdcv").and_then(read_mastering),
+        content: child(boxes, b"clli").and_then(read_content),
+    };
+    match HevcConfig::parse(config) {
+        Ok(hevc) if *codec == Codec::HEVC => said.or(hevc.light()),
+        _ => said,
     }
 }
 
