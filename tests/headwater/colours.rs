@@ -130,8 +130,8 @@ fn assert_drawn(rows: &[Stored]) {
 
 #[test]
 fn every_range_and_matrix_is_read() {
-    let full = |name, encoder| {
-        let filters = format!("{},format=yuv420p", to("709", "709", "709", "full"));
+    let full = |name, format, encoder| {
+        let filters = format!("{},format={format}", to("709", "709", "709", "full"));
         stored(name, filters, encoder)
     };
     let sd = |name, encoder| {
@@ -142,10 +142,15 @@ fn every_range_and_matrix_is_read() {
         usual("plain.mkv", "yuv420p", FFV1_709),
         full(
             "full.mp4",
-            "-c:v libx264 -preset ultrafast -crf 4 -pix_fmt yuvj420p -colorspace bt709 \
+            "yuvj420p",
+            "-c:v libx264 -preset ultrafast -crf 4 -colorspace bt709 \
              -color_primaries bt709 -color_trc bt709 -color_range pc",
         ),
-        full("full.mkv", "-c:v ffv1 -colorspace bt709 -color_range pc"),
+        full(
+            "full.mkv",
+            "yuv420p",
+            "-c:v ffv1 -colorspace bt709 -color_range pc",
+        ),
         sd(
             "601.mkv",
             "-c:v ffv1 -colorspace smpte170m -color_primaries smpte170m -color_trc smpte170m \
