@@ -5,9 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Chapter, Colour, Disposition, Light, Orientation, PixelAspect, Preset, TextRendition,
-};
+use super::{Chapter, Colour, Disposition, Light, Orientation, PixelAspect, Preset, TextRendition};
 use crate::time::{FrameRate, Ticks, Timescale};
 
 /// Changes whenever the same plan would give other bytes; part of every revision.
