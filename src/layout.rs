@@ -11,6 +11,7 @@
 //! {revision}/{track}/init.mp4                      init segment
 //! {revision}/{track}/{n}.m4s                       segments, n from 1
 //! {revision}/{track}/index.m3u8                    media playlist
+//! {revision}/chapters.json  chapters.vtt           the chapters, for HLS and for `<track>`
 //! {revision}/text/{language}/{digest}/index.m3u8   media playlist of a text track
 //! {revision}/text/{language}/{digest}/{n}.vtt      its segments, n from 1
 //! {revision}/text/{language}/{digest}/whole.vtt    all of it, for DASH and `<track>`
@@ -50,6 +51,10 @@ pub enum Key {
         track: String,
         number: u32,
     },
+    /// `{revision}/chapters.json`: the chapters as Apple's players read them.
+    Chapters { revision: String },
+    /// `{revision}/chapters.vtt`: the same as WebVTT.
+    ChaptersText { revision: String },
     /// `{revision}/text/{language}/{digest}/index.m3u8`.
     TextPlaylist {
         revision: String,
@@ -81,6 +86,10 @@ pub const MPD_NAME: &str = "manifest.mpd";
 pub const POSTER_NAME: &str = "poster.jpg";
 /// File name of the record.
 pub const RECORD_NAME: &str = "presentation.json";
+/// File name of the chapters in JSON.
+pub const CHAPTERS_NAME: &str = "chapters.json";
+/// File name of the chapters in WebVTT.
+pub const CHAPTERS_TEXT_NAME: &str = "chapters.vtt";
 /// File name of an init segment.
 pub const INIT_NAME: &str = "init.mp4";
 
@@ -168,7 +177,10 @@ impl Key {
             | Self::Multivariant { .. }
             | Self::MediaPlaylist { .. }
             | Self::TextPlaylist { .. } => Kind::Playlist,
-            Self::TextSegment { .. } | Self::WholeText { .. } => Kind::Text,
+            Self::TextSegment { .. } | Self::WholeText { .. } | Self::ChaptersText { .. } => {
+                Kind::Text
+            }
+            Self::Chapters { .. } => Kind::Json,
             Self::EntryDash | Self::Mpd { .. } => Kind::Mpd,
             Self::EntryPoster => Kind::Jpeg,
             Self::Record | Self::Private { .. } => Kind::Json,
@@ -209,6 +221,8 @@ impl Key {
             Self::EntryHls | Self::EntryDash | Self::EntryPoster | Self::Record => None,
             Self::Multivariant { revision }
             | Self::Mpd { revision }
+            | Self::Chapters { revision }
+            | Self::ChaptersText { revision }
             | Self::MediaPlaylist { revision, .. }
             | Self::Init { revision, .. }
             | Self::Segment { revision, .. }
@@ -245,6 +259,14 @@ impl Key {
             (revision, Some(MPD_NAME), None) if is_revision(revision) => Some(Self::Mpd {
                 revision: revision.into(),
             }),
+            (revision, Some(CHAPTERS_NAME), None) if is_revision(revision) => {
+                let revision = revision.into();
+                Some(Self::Chapters { revision })
+            }
+            (revision, Some(CHAPTERS_TEXT_NAME), None) if is_revision(revision) => {
+                let revision = revision.into();
+                Some(Self::ChaptersText { revision })
+            }
             (revision, Some(track), Some(name)) if is_revision(revision) && is_track(track) => {
                 let (revision, track) = (revision.to_owned(), track.to_owned());
                 match name {
@@ -274,6 +296,8 @@ impl fmt::Display for Key {
             Self::Record => f.write_str(RECORD_NAME),
             Self::Multivariant { revision } => write!(f, "{revision}/{HLS_NAME}"),
             Self::Mpd { revision } => write!(f, "{revision}/{MPD_NAME}"),
+            Self::Chapters { revision } => write!(f, "{revision}/{CHAPTERS_NAME}"),
+            Self::ChaptersText { revision } => write!(f, "{revision}/{CHAPTERS_TEXT_NAME}"),
             Self::MediaPlaylist { revision, track } => write!(f, "{revision}/{track}/{HLS_NAME}"),
             Self::Init { revision, track } => write!(f, "{revision}/{track}/{INIT_NAME}"),
             Self::Segment {
@@ -393,7 +417,7 @@ mod tests {
             prop_oneof!["en", "pt-BR", "zh-Hant-TW", "[a-z]{3}"],
             "[0-9a-f]{16}",
         );
-        let parts = (0_usize..13, track, 1_u32..u32::MAX, text);
+        let parts = (0_usize..15, track, 1_u32..u32::MAX, text);
         parts.prop_map(move |(which, track, number, (language, digest))| {
             let revision = revision.clone();
             let language = LanguageTag::parse(&language).expect("a tag");
@@ -427,6 +451,8 @@ mod tests {
                     digest,
                 },
                 11 => Key::EntryPoster,
+                12 => Key::Chapters { revision },
+                13 => Key::ChaptersText { revision },
                 _ => Key::Private {
                     revision,
                     name: "plan.json".into(),

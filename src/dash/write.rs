@@ -8,7 +8,7 @@ use crate::bandwidth::track_dash_bandwidth;
 use crate::error::{Error, Result};
 use crate::layout::{INIT_NAME, WHOLE_TEXT_NAME, segment_name, text_folder};
 use crate::media::{
-    AudioTrack, Presentation, SegmentInfo, TextKind, TextTrack, TrackCommon, VideoTrack,
+    AudioTrack, Chapter, Presentation, SegmentInfo, TextKind, TextTrack, TrackCommon, VideoTrack,
 };
 use crate::time::{FrameRate, Rounding, Ticks, Timescale, gcd};
 
@@ -16,6 +16,8 @@ use crate::time::{FrameRate, Rounding, Ticks, Timescale, gcd};
 /// `@containerProfiles` is left out: the 5th edition brought it, and by the schemas of the 3rd and
 /// 4th, which validators still apply, it makes the MPD invalid.
 const PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019";
+/// The scheme of events that are chapters, whose text is the title. There is none of a standard.
+const CHAPTERS_SCHEME: &str = "urn:headwater:dash:chapters";
 /// Numbers at or above this are inexact in players that compute with doubles (rule D09).
 const EXACT_LIMIT: u64 = 1 << 53;
 
@@ -41,6 +43,7 @@ pub fn mpd(presentation: &Presentation, base: &str) -> Result<String> {
         .with("id", 0)
         .with("start", "PT0S")
         .with("duration", &duration)
+        .children(chapter_events(&presentation.chapters))
         .children(writer.adaptation_sets(presentation));
     let root = Element::new("MPD")
         .with("xmlns", "urn:mpeg:dash:schema:mpd:2011")
@@ -58,6 +61,22 @@ pub fn mpd(presentation: &Presentation, base: &str) -> Result<String> {
     let text = root.child(period).to_document();
     check(&text, &tracks, &presentation.text, base)?;
     Ok(text)
+}
+
+/// Chapters as events (ISO/IEC 23009-1 5.10.2): players that don't know the scheme pass over them.
+fn chapter_events(chapters: &[Chapter]) -> Option<Element> {
+    let event = |(number, chapter): (usize, &Chapter)| {
+        Element::new("Event")
+            .with("id", number)
+            .with("presentationTime", chapter.start_millis)
+            .with("duration", chapter.end_millis - chapter.start_millis)
+            .text(&chapter.title)
+    };
+    let stream = Element::new("EventStream")
+        .with("schemeIdUri", CHAPTERS_SCHEME)
+        .with("timescale", Timescale::MILLIS.get())
+        .children((1..).zip(chapters).map(event));
+    (!chapters.is_empty()).then_some(stream)
 }
 
 fn all_tracks(presentation: &Presentation) -> Vec<&TrackCommon> {

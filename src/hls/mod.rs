@@ -6,6 +6,7 @@
 //! did not write too.
 
 mod attributes;
+mod chapters;
 mod check;
 mod media_playlist;
 mod multivariant;
@@ -13,6 +14,7 @@ mod playlist;
 mod read;
 
 pub use attributes::{Attribute, AttributeList};
+pub use chapters::{CHAPTERS_DATA_ID, chapters_json};
 pub use check::check;
 pub use media_playlist::{media_playlist, target_duration, text_playlist};
 pub use multivariant::{first_variant, multivariant};

@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use super::attributes::AttributeList;
+use super::chapters::CHAPTERS_DATA_ID;
 use super::media_playlist::{VERSION, target_duration, text_target_duration};
 use super::{check, tag};
 use crate::bandwidth::{average_bps, peak_bps, track_average_bps, track_peak_bps};
 use crate::error::{Error, Result};
-use crate::layout::{HLS_NAME, text_folder};
+use crate::layout::{CHAPTERS_NAME, HLS_NAME, text_folder};
 use crate::media::{
     AudioTrack, Colour, Presentation, TextKind, TextTrack, TrackCommon, VideoTrack,
 };
@@ -38,6 +39,7 @@ pub fn multivariant(presentation: &Presentation, base: &str) -> Result<String> {
         target_seconds: target_duration(presentation),
         groups: groups(&presentation.audio),
         text: &presentation.text,
+        has_chapters: !presentation.chapters.is_empty(),
     };
     let mut variants = Vec::new();
     if presentation.video.is_empty() {
@@ -72,6 +74,7 @@ pub fn first_variant(presentation: &Presentation) -> Result<Option<&VideoTrack>>
         target_seconds: target_duration(presentation),
         groups: groups(&presentation.audio),
         text: &presentation.text,
+        has_chapters: false,
     };
     let mut first: Option<(u64, &VideoTrack)> = None;
     for track in &presentation.video {
@@ -252,6 +255,7 @@ struct Writer<'a> {
     target_seconds: u32,
     groups: Vec<Group<'a>>,
     text: &'a [TextTrack],
+    has_chapters: bool,
 }
 
 impl Writer<'_> {
@@ -379,6 +383,13 @@ impl Writer<'_> {
         }
     }
 
+    /// Where the chapters are (R 4.4.6.4).
+    fn chapters(&self) -> AttributeList {
+        AttributeList::new()
+            .quoted("DATA-ID", CHAPTERS_DATA_ID)
+            .quoted("URI", format_args!("{}{CHAPTERS_NAME}", self.base))
+    }
+
     fn text(&self, variants: &[Variant]) -> String {
         let mut text = format!(
             "#{}\n#{}:{VERSION}\n#{}\n",
@@ -398,6 +409,9 @@ impl Writer<'_> {
         }
         for rendition in self.text_renditions() {
             let _ = writeln!(text, "#{}:{rendition}", tag::MEDIA);
+        }
+        if self.has_chapters {
+            let _ = writeln!(text, "#{}:{}", tag::SESSION_DATA, self.chapters());
         }
         for Variant {
             attributes, uri, ..

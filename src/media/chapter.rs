@@ -8,6 +8,10 @@ pub const MAX_CHAPTERS: usize = 1000;
 /// Longest title of a chapter that is kept, in characters.
 pub const MAX_CHAPTER_TITLE_CHARS: usize = 200;
 
+/// What the codec of a source's track is called whose samples are titles of chapters: no media of its
+/// own.
+pub const CHAPTERS_CODEC: &str = "chapters";
+
 /// A named stretch of a title.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chapter {

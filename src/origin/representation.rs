@@ -182,6 +182,7 @@ fn facts(key: &Key) -> CmsdFacts<'static> {
         Kind::VideoInit | Kind::AudioInit => (ObjectType::Init, None),
         Kind::VideoSegment => (ObjectType::Video, None),
         Kind::AudioSegment => (ObjectType::Audio, None),
+        Kind::Text if matches!(key, Key::ChaptersText { .. }) => (ObjectType::Other, None),
         Kind::Text => (ObjectType::Caption, None),
         Kind::Jpeg | Kind::Json => (ObjectType::Other, None),
     };
@@ -202,11 +203,11 @@ fn class(key: &Key) -> Class {
         Key::EntryPoster => Class::Poster,
         Key::Init { .. } => Class::Init,
         Key::Segment { .. } => Class::Segment,
-        Key::TextSegment { .. } | Key::WholeText { .. } => Class::Text,
+        Key::TextSegment { .. } | Key::WholeText { .. } | Key::ChaptersText { .. } => Class::Text,
         Key::Multivariant { .. }
         | Key::Mpd { .. }
         | Key::MediaPlaylist { .. }
         | Key::TextPlaylist { .. } => Class::Manifest,
-        Key::Record | Key::Private { .. } => Class::Other,
+        Key::Chapters { .. } | Key::Record | Key::Private { .. } => Class::Other,
     }
 }

@@ -9,12 +9,13 @@ use super::captions::{self, Labelled};
 use super::maker::Maker;
 use super::prepare::Prepared;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hls;
 use crate::layout::Key;
 use crate::media::{Presentation, SourceIndex, TextFound, TextRendition, TextSource};
 use crate::plan;
 use crate::read_at::ReadAt;
 use crate::source::{self, Files};
-use crate::text::Parsed;
+use crate::text::{self, Parsed};
 
 /// What a plan must know of the text in a source.
 ///
@@ -62,12 +63,35 @@ impl Prepared {
 }
 
 impl Maker {
-    /// Stores the text tracks of the source and puts them into the presentation. What of them
+    /// Stores the chapters of the presentation, if it has any, as both kinds of players read them.
+    fn put_chapters(&self, presentation: &Presentation) -> Result<()> {
+        let chapters = &presentation.chapters;
+        if chapters.is_empty() {
+            return Ok(());
+        }
+        let revision = || presentation.revision.clone();
+        let (json, text) = (
+            Key::Chapters {
+                revision: revision(),
+            },
+            Key::ChaptersText {
+                revision: revision(),
+            },
+        );
+        let cues = text::chapter_cues(chapters);
+        self.put_objects(vec![
+            (json, Bytes::from(hls::chapters_json(chapters)?)),
+            (text, Bytes::from(text::write(&cues))),
+        ])
+    }
+
+    /// Stores the chapters and the text tracks of the source and puts the tracks into the presentation. What of them
     /// can't be used becomes a warning.
     ///
     /// # Errors
     /// When the source can't be read, or the store is away.
     pub(super) fn put_text(&self, presentation: &mut Presentation) -> Result<()> {
+        self.put_chapters(presentation)?;
         let mut tracks = Vec::new();
         for rendition in &self.prepared.plan.text {
             let made = match usable(self.prepared.read_text(rendition))? {

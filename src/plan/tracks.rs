@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Notes, limits};
 use crate::error::{Error, Result};
-use crate::media::{Disposition, SourceIndex, SourceTrack, TrackKind, VideoInfo};
+use crate::media::{
+    CHAPTERS_CODEC, Disposition, SourceIndex, SourceTrack, TrackKind, VideoInfo,
+};
 
 /// The tracks to make a presentation of, as indices into the source's tracks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +23,9 @@ pub(crate) fn choose(index: &SourceIndex, notes: &mut Notes) -> Result<Chosen> {
     let audio = choose_audio(index, notes);
     let video = choose_video(index, !audio.is_empty());
     for (at, track) in index.tracks.iter().enumerate() {
-        // Sound and text are told of where they are chosen.
-        let elsewhere = matches!(track.kind, TrackKind::Audio(_) | TrackKind::Text);
+        // Sound and text are told of where they are chosen; chapters are no media.
+        let elsewhere = matches!(track.kind, TrackKind::Audio(_) | TrackKind::Text)
+            || track.codec.name() == CHAPTERS_CODEC;
         if Some(at) != video && !elsewhere {
             notes.warn(format!(
                 "{} is left out: {}",

@@ -11,9 +11,13 @@
 //! out with a warning that names its line, and only what is no captions at all, or too much, is
 //! refused. Writing is strict: what is written is valid WebVTT that reads as the same cues.
 
+mod chapters;
 mod cue;
 mod cuts;
 mod decode;
+mod line21;
+mod line21_characters;
+mod line21_screen;
 mod markup;
 mod mov_text;
 mod subrip;
@@ -25,8 +29,10 @@ mod webvtt;
 mod webvtt_boxes;
 mod write;
 
+pub use chapters::chapter_cues;
 pub use cue::{Cue, Cues};
 pub use cuts::{SEGMENT_SECONDS, merge};
+pub use line21::Line21;
 pub use timing::parse_time;
 pub use track::{MAX_SAMPLE_BYTES, MAX_TRACK_BYTES, TextSample, TrackReader};
 pub use webvtt::{Document, read_webvtt};

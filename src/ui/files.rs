@@ -45,6 +45,7 @@ pub(super) const FILES: &[File] = &[
     file!("pages", "mark.svg", DRAWING),
     file!("pages", "api.js", SCRIPT),
     file!("pages", "captions.js", SCRIPT),
+    file!("pages", "chapters.js", SCRIPT),
     file!("pages", "dialogs.js", SCRIPT),
     file!("pages", "elements.js", SCRIPT),
     file!("pages", "embed.js", SCRIPT),

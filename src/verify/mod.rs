@@ -25,6 +25,7 @@ mod read_init;
 mod read_segment;
 mod report;
 mod rules;
+mod session_data;
 mod stream;
 mod text;
 
@@ -338,6 +339,9 @@ fn read_children(
         }
         let read = read_child(loader, sheet, base, uri, found);
         sheet.judge("H21", &at, read.err().map(|error| error.to_string()));
+    }
+    for tag in &multivariant.session_data {
+        session_data::judge(loader, sheet, base, &place, tag);
     }
 }
 

@@ -4,6 +4,7 @@
 //! Untrusted bytes all the way: every count is held against the bytes there are, and what is
 //! damaged is left out with a warning that names it.
 
+mod chapters;
 mod collector;
 mod description;
 mod fragments;
@@ -26,7 +27,7 @@ use window::Window;
 use super::boxes::{BoxHeader, FourCc, children};
 use super::read::TrackDefaults;
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::SourceIndex;
+use crate::media::{Chapter, SourceIndex};
 use crate::read_at::ReadAt;
 
 /// The largest `moov` read: ten hours of video and sound need about 25 MB.
@@ -87,6 +88,8 @@ struct MovieReader<'s> {
     header: Option<MovieHeader>,
     /// `None` before the `moov` box.
     tracks: Option<Vec<TrackReader>>,
+    /// Nero's list of chapters.
+    nero: Vec<Chapter>,
     /// Fragments that came before the `moov` box.
     early_fragments: u32,
     /// The box that the end of the file cuts off, and where it starts.
@@ -104,6 +107,7 @@ impl<'s> MovieReader<'s> {
             quicktime: true,
             header: None,
             tracks: None,
+            nero: Vec::new(),
             early_fragments: 0,
             cut: None,
             buffer: Vec::new(),
@@ -183,6 +187,7 @@ impl<'s> MovieReader<'s> {
         }
         let moov = self.payload(header, at, len, Vec::new())?;
         let tracks = self.read_tracks(&moov)?;
+        self.nero = chapters::of_nero(&moov);
         self.tracks = Some(tracks);
         Ok(())
     }
@@ -284,12 +289,19 @@ impl<'s> MovieReader<'s> {
             ));
         }
         let movie = self.header.and_then(|header| header.timescale);
+        let named = tracks.iter().flat_map(|track| &track.chapters);
+        let named: Vec<u32> = named.copied().collect();
+        let mut tracks: Vec<_> = tracks.into_iter().map(|t| t.finish(movie)).collect();
+        let mut chapters = chapters::take(self.window.source(), &mut tracks, &named);
+        if chapters.is_empty() {
+            chapters = self.nero;
+        }
         Ok(SourceIndex {
             container: if self.quicktime { "mov" } else { "mp4" }.to_owned(),
             size_bytes: self.window.size(),
-            tracks: tracks.into_iter().map(|t| t.finish(movie)).collect(),
+            tracks,
             warnings: self.warnings.into_lines(),
-            chapters: Vec::new(),
+            chapters,
         })
     }
 

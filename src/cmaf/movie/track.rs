@@ -1,5 +1,6 @@
 //! One track of the movie (`trak`, ISO/IEC 14496-12 section 8.3) on its way into the index.
 
+use super::chapters;
 use super::collector::{Budget, Collector};
 use super::description::{self, Context, Description};
 use super::header::{self, EditList, MovieHeader, TrackHeader};
@@ -21,6 +22,8 @@ pub(super) struct TrackReader {
     pub(super) defaults: Option<TrackDefaults>,
     /// Whether samples were left out, so that no later one may follow.
     pub(super) cut: bool,
+    /// Numbers of the tracks that it names as its chapters.
+    pub(super) chapters: Vec<u32>,
     description: Description,
     language: String,
     name: Option<String>,
@@ -50,6 +53,7 @@ struct Boxes<'a> {
     name: Option<&'a [u8]>,
     stsd: Option<&'a [u8]>,
     stbl: Option<&'a [u8]>,
+    tref: Option<&'a [u8]>,
     /// Marks by `kind` and `tagc` boxes, of which there may be several.
     marks: Disposition,
 }
@@ -88,6 +92,7 @@ impl<'a> Boxes<'a> {
                     self.marks = self.marks.or(header::characteristic(found.payload));
                     continue;
                 }
+                b"tref" if depth == 0 => &mut self.tref,
                 b"tkhd" => &mut self.tkhd,
                 b"mdhd" => &mut self.mdhd,
                 b"elng" => &mut self.elng,
@@ -140,6 +145,7 @@ impl TrackReader {
             samples: Collector::default(),
             defaults: None,
             cut: false,
+            chapters: boxes.tref.map(chapters::references).unwrap_or_default(),
             language: boxes
                 .elng
                 .and_then(|elng| language::from_extended(elng.get(4..)?))

@@ -25,6 +25,10 @@ impl<'s> Window<'s> {
         })
     }
 
+    pub(super) fn source(&self) -> &'s dyn ReadAt {
+        self.source
+    }
+
     pub(super) fn size(&self) -> u64 {
         self.size
     }

@@ -23,7 +23,7 @@ const SETTINGS = {
 const MEDIA_RECOVERIES = 3;
 const LONGEST_WAIT_MS = 15_000;
 
-// Events: `rungs` (their list, or the one chosen, changed), `trouble` (detail: { message, final }),
+// Events: `loaded` (the playlist is read), `rungs` (their list, or the one chosen, changed), `trouble` (detail: { message, final }),
 // `well` (it plays again).
 export class Player extends EventTarget {
   constructor(video) {
@@ -31,6 +31,8 @@ export class Player extends EventTarget {
     this.video = video;
     this.hls = null;
     this.url = null;
+    // What the playlist says of the whole stream, by DATA-ID.
+    this.sessionData = null;
     this.forget();
     video.addEventListener('loadeddata', () => this.sawFrame());
     video.addEventListener('playing', () => { this.started = true; });
@@ -93,6 +95,10 @@ export class Player extends EventTarget {
     for (const event of [Events.MANIFEST_PARSED, Events.LEVEL_SWITCHED, Events.SUBTITLE_TRACKS_UPDATED]) {
       hls.on(event, () => this.changed());
     }
+    hls.on(Events.MANIFEST_PARSED, (_, { sessionData }) => {
+      this.sessionData = sessionData;
+      this.dispatchEvent(new Event('loaded'));
+    });
     hls.on(Events.FRAG_CHANGED, (_, { frag }) => {
       if (frag.stats.total > 0) this.fragmentRate = (frag.stats.total * 8) / frag.duration;
     });

@@ -2,6 +2,7 @@
 
 import * as api from './api.js';
 import { captionsForm, showCaptions } from './captions.js';
+import { chaptersOf, markChapter, showChapters } from './chapters.js';
 import { announce, byId, element, icon, iconAddress, setText } from './elements.js';
 import { Player } from './player.js';
 import * as words from './words.js';
@@ -198,6 +199,10 @@ player.addEventListener('trouble', ({ detail: { message, final } }) => {
   if (final) player.release();
 });
 player.addEventListener('well', () => { byId('trouble').hidden = true; });
+player.addEventListener('loaded', async () => {
+  showChapters(video, await chaptersOf(player).catch(() => ({ chapters: [], textUrl: null })));
+});
+video.addEventListener('timeupdate', () => markChapter(video.currentTime));
 player.addEventListener('rungs', () => {
   showRungs();
   showCaptions(player.captions);
