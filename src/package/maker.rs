@@ -14,6 +14,7 @@ use super::progress::{Event, Progress};
 use super::{check_stop, init_key, segment_key};
 use crate::cmaf::fragment::{FragmentKind, FragmentSample, fragment, fragment_head};
 use crate::cmaf::init_segment::{TrackInit, init_segment};
+use crate::codec::captions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
     AudioRendition, ChunkSpan, Colour, EncodedSample, Job, Joining, REORDER_FRAMES, SourceTrack,
@@ -278,7 +279,10 @@ impl Work<'_> {
         for segment in run.first_segment..run.first_segment + run.segments {
             check_stop(self.attempt.stop)?;
             let copied = self.maker.lowering.copied_video(segment)?;
-            self.put_copied(&spec.id, kind, segment + 1, &copied)?;
+            match self.maker.prepared.length_size_of_captioned()? {
+                Some(size) => self.put_uncaptioned(&spec.id, kind, segment + 1, &copied, size)?,
+                None => self.put_copied(&spec.id, kind, segment + 1, &copied)?,
+            }
         }
         Ok(())
     }
@@ -315,6 +319,42 @@ impl Work<'_> {
         let places = copied.samples.iter().map(|sample| sample.place);
         source::gather(self.maker.prepared.source.file(), places, &mut bytes)?;
         self.store_segment(track, number, bytes)
+    }
+
+    /// As [`Self::put_copied`], without the captions in the pictures: they are text tracks of the
+    /// presentation, and the other rungs don't have them (rule H41).
+    fn put_uncaptioned(
+        &self,
+        track: &str,
+        kind: FragmentKind,
+        number: u32,
+        copied: &CopiedSegment,
+        length_size: usize,
+    ) -> Result<()> {
+        let decode_time = u64::try_from(copied.decode_time)
+            .map_err(|_| Error::internal("a copied segment starts before the presentation"))?;
+        let (mut table, mut data) = (Vec::with_capacity(copied.samples.len()), Vec::new());
+        let mut bytes = Vec::new();
+        for sample in &copied.samples {
+            bytes.clear();
+            source::gather(
+                self.maker.prepared.source.file(),
+                [sample.place],
+                &mut bytes,
+            )?;
+            let stripped = captions::without_captions(&bytes, length_size);
+            let kept = stripped.as_deref().unwrap_or(&bytes);
+            data.extend_from_slice(kept);
+            table.push(FragmentSample {
+                size: u32::try_from(kept.len()).unwrap_or(u32::MAX),
+                duration: sample.duration,
+                composition_offset: sample.composition_offset,
+                sync: sample.sync,
+            });
+        }
+        let mut segment = fragment_head(kind, number, decode_time, &table)?;
+        segment.extend(data);
+        self.store_segment(track, number, segment)
     }
 
     fn put_segment(&self, track: &str, kind: FragmentKind, segment: &CutSegment) -> Result<()> {

@@ -8,10 +8,14 @@ use bytes::Bytes;
 use super::captions::{self, Labelled};
 use super::maker::Maker;
 use super::prepare::Prepared;
+use crate::codec::avc::AvcConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hls;
 use crate::layout::Key;
-use crate::media::{Presentation, SourceIndex, TextFound, TextRendition, TextSource};
+use crate::media::{
+    CaptionChannel, Presentation, SourceIndex, SourceTrack, TextFound, TextRendition, TextSource,
+    TrackKind,
+};
 use crate::plan;
 use crate::read_at::ReadAt;
 use crate::source::{self, Files};
@@ -23,22 +27,45 @@ use crate::text::{self, Parsed};
 /// When the source can't be read.
 pub(super) fn find(index: &SourceIndex, files: Files<'_>) -> Result<Vec<TextFound>> {
     let mut found = Vec::new();
+    let video = plan::video_track(index);
     for (track, source_track) in index.tracks.iter().enumerate() {
-        if !plan::is_readable_text(source_track) {
-            continue;
+        let holds_captions = source_track.kind == TrackKind::Text || Some(track) == video;
+        if plan::is_readable_text(source_track) {
+            let source = TextSource::Track { track };
+            let cues = match usable(source::read_text(files, source_track, 0))? {
+                Ok(parsed) => parsed.cues.cues().len(),
+                Err(_) => 0,
+            };
+            found.push(TextFound { source, cues });
+        } else if holds_captions && source::may_hold_captions(source_track) {
+            found.extend(find_captions(track, source_track, files)?);
         }
-        let source = TextSource::Track { track };
-        let cues = match usable(source::read_text(files, source_track, 0))? {
-            Ok(parsed) => parsed.cues.cues().len(),
-            Err(_) => 0,
-        };
-        found.push(TextFound { source, cues });
     }
     Ok(found)
 }
 
+fn find_captions(
+    track: usize,
+    source_track: &SourceTrack,
+    files: Files<'_>,
+) -> Result<Vec<TextFound>> {
+    let Ok(captions) = usable(source::read_captions(files, source_track, 0))? else {
+        return Ok(Vec::new());
+    };
+    let in_channel = |channel, cues| TextFound {
+        source: TextSource::Captions { track, channel },
+        cues,
+    };
+    if captions.channels.is_empty() && captions.has_services {
+        return Ok(vec![in_channel(CaptionChannel::Service(1), 0)]);
+    }
+    let channels = captions.channels.into_iter();
+    let found = channels.map(|(channel, parsed)| in_channel(channel, parsed.cues.cues().len()));
+    Ok(found.collect())
+}
+
 /// Sets apart what is wrong with a text, which costs that text, from what is wrong with the file.
-fn usable(read: Result<Parsed>) -> Result<std::result::Result<Parsed, Error>> {
+fn usable<T>(read: Result<T>) -> Result<std::result::Result<T, Error>> {
     match read {
         Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Internal) => Err(e),
         read => Ok(read),
@@ -54,13 +81,47 @@ impl Prepared {
         }
     }
 
-    fn read_text(&self, rendition: &TextRendition) -> Result<Parsed> {
+    /// Where the pictures hold captions that are text tracks: how many bytes the lengths of their
+    /// NAL units have.
+    pub(super) fn length_size_of_captioned(&self) -> Result<Option<usize>> {
+        let Some(video) = &self.plan.video else {
+            return Ok(None);
+        };
+        let of_pictures = |rendition: &TextRendition| matches!(rendition.source, TextSource::Captions { track, .. } if track == video.source_track);
+        if !self.plan.text.iter().any(of_pictures) {
+            return Ok(None);
+        }
+        let track = self.index.tracks.get(video.source_track);
+        let config = track.map_or(&[][..], |track| &track.config);
+        Ok(Some(AvcConfig::parse(config)?.length_size))
+    }
+
+    /// What the source says in a text track of the plan. `captions` are those of the track that
+    /// was read last.
+    fn read_text(&self, rendition: &TextRendition, read: &mut ReadCaptions) -> Result<Parsed> {
         let lost = || Error::internal("the plan names a text track that the source doesn't have");
-        let index = rendition.source.track();
-        let track = self.index.tracks.get(index).ok_or_else(lost)?;
-        source::read_text(self.text_files(), track, rendition.source_start)
+        let (files, start) = (self.text_files(), rendition.source_start);
+        let number = rendition.source.track();
+        let track = self.index.tracks.get(number).ok_or_else(lost)?;
+        let TextSource::Captions { channel, .. } = rendition.source else {
+            return source::read_text(files, track, start);
+        };
+        let captions = match read {
+            Some((of, captions)) if *of == number => captions,
+            _ => {
+                &mut read
+                    .insert((number, source::read_captions(files, track, start)?))
+                    .1
+            }
+        };
+        let mut channels = captions.channels.iter();
+        let found = channels.find(|(found, _)| *found == channel);
+        found.map(|(_, parsed)| parsed.clone()).ok_or_else(lost)
     }
 }
+
+/// The captions of a track, which come all together.
+type ReadCaptions = Option<(usize, source::Captions)>;
 
 impl Maker {
     /// Stores the chapters of the presentation, if it has any, as both kinds of players read them.
@@ -93,8 +154,9 @@ impl Maker {
     pub(super) fn put_text(&self, presentation: &mut Presentation) -> Result<()> {
         self.put_chapters(presentation)?;
         let mut tracks = Vec::new();
+        let mut read = None;
         for rendition in &self.prepared.plan.text {
-            let made = match usable(self.prepared.read_text(rendition))? {
+            let made = match usable(self.prepared.read_text(rendition, &mut read))? {
                 Ok(parsed) => captions::embedded(presentation, &labelled(rendition), parsed),
                 Err(e) => Err(e),
             };

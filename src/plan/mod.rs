@@ -60,9 +60,12 @@ pub struct Inspection {
 }
 
 /// Text that can be read, by FFmpeg's names of the codecs, and `wvtt` for WebVTT in MP4.
-const READABLE_TEXT: &[&str] = &[
-    "mov_text", "wvtt", "webvtt", "subrip", "text", "ass", "ssa", "eia_608",
-];
+const READABLE_TEXT: &[&str] = &["mov_text", "wvtt", "webvtt", "subrip", "text", "ass", "ssa"];
+
+/// The video track that a plan would take, as an index into the source's tracks.
+pub fn video_track(index: &SourceIndex) -> Option<usize> {
+    tracks::choose_video(index, tracks::has_audio(index))
+}
 
 /// Whether a track's text can be read into a text track.
 pub fn is_readable_text(track: &SourceTrack) -> bool {

@@ -48,6 +48,18 @@ pub(crate) fn plan(
 fn choose(index: &SourceIndex, inspection: &Inspection, notes: &mut Notes) -> Vec<TextSource> {
     let mut taken = Vec::new();
     let has_cues = |found: &&TextFound| found.cues > 0;
+    let is_unread = |found: &&TextFound| {
+        let service = CaptionChannel::Service(1);
+        let captions =
+            matches!(found.source, TextSource::Captions { channel, .. } if channel == service);
+        captions && !has_cues(found)
+    };
+    if inspection.text.iter().any(|found| is_unread(&found)) {
+        notes.warn(
+            "captions in the pictures are left out: CTA-708 without CTA-608 beside it is not read; \
+             add them as WebVTT or SubRip",
+        );
+    }
     for (at, track) in index.tracks.iter().enumerate() {
         let of_track = |found: &&TextFound| found.source.track() == at;
         let found = inspection.text.iter().filter(of_track).filter(has_cues);

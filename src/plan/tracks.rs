@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Notes, limits};
 use crate::error::{Error, Result};
-use crate::media::{
-    CHAPTERS_CODEC, Disposition, SourceIndex, SourceTrack, TrackKind, VideoInfo,
-};
+use crate::media::{CHAPTERS_CODEC, Disposition, SourceIndex, SourceTrack, TrackKind, VideoInfo};
 
 /// The tracks to make a presentation of, as indices into the source's tracks.
 #[derive(Debug, Clone, PartialEq, Eq)]

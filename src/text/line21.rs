@@ -327,7 +327,11 @@ mod tests {
 
     /// A byte with its parity bit.
     fn odd(byte: u8) -> u8 {
-        byte | if byte.count_ones() % 2 == 0 { 0x80 } else { 0 }
+        byte | if byte.count_ones().is_multiple_of(2) {
+            0x80
+        } else {
+            0
+        }
     }
 
     /// Pushes pairs one frame (33 ms) apart, control codes twice, from `millis` on; gives the time
@@ -483,7 +487,7 @@ mod tests {
         say(&mut line21, 0, 0, &pairs.concat());
         let found = line21.finish(3000);
         // Each extended one takes the place of the one before it.
-        assert_eq!(rows(&found[0].1)[0].3, "Ußêá");
+        assert_eq!(rows(&found[0].1)[0].3, "Ußâá");
     }
 
     proptest! {

@@ -11,6 +11,10 @@
 
 mod bad_input;
 mod bucket;
+#[cfg(feature = "transcode")]
+mod captions;
+#[cfg(feature = "transcode")]
+mod chapters;
 mod clips;
 #[cfg(feature = "origin")]
 mod cloudfront;
