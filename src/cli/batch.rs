@@ -23,7 +23,7 @@ use crate::store::BlockingStore;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The folder that the titles lie in, at any depth
+    /// The folder that the titles lie in, at any depth: a directory, or s3://bucket/prefix
     source: PathBuf,
     /// Where the streams go: a directory, or s3://bucket/prefix
     #[arg(long, value_name = "DIR|URL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -112,14 +112,14 @@ impl Arguments {
 
     fn sources(&self, filter: &Filter) -> Result<Sources> {
         let source = &self.source;
-        if source.to_str().is_some_and(|text| text.contains("://")) {
-            let message = format!(
-                "{}: sources in a bucket can't be packaged yet; give a folder",
-                source.display()
-            );
-            return Err(Error::unsupported(message));
-        }
-        let sources = Sources::find(source, filter)?;
+        let sources = match source.to_str() {
+            Some(url) if is_bucket(url) => Sources::find_in_bucket(url, filter),
+            Some(text) => {
+                let folder = text.strip_prefix("file://").unwrap_or(text);
+                Sources::find(Path::new(folder), filter)
+            }
+            None => Sources::find(source, filter),
+        }?;
         if sources.titles.is_empty() {
             let message = format!(
                 "{}: no video or audio in it; --include takes other names",
@@ -138,6 +138,11 @@ impl Arguments {
             .map_err(|e| Error::io(format!("reading the prices {}", path.display()), e))?;
         Prices::parse(&text).map_err(|e| e.context(path.display()))
     }
+}
+
+/// Whether a place is a bucket's rather than a directory.
+fn is_bucket(place: &str) -> bool {
+    place.contains("://") && !place.starts_with("file://")
 }
 
 // ---- what is shown while it goes on

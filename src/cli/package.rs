@@ -18,11 +18,12 @@ use crate::layout;
 use crate::media::{Presentation, TrackCommon};
 use crate::package::{self, Options, Outcome};
 use crate::sandbox;
+use crate::source::Source;
 use crate::store::BlockingStore;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The video or audio file
+    /// The video or audio file: a path, or s3://bucket/key
     input: PathBuf,
     /// Where the streams go: a directory, or s3://bucket/prefix
     #[arg(long, value_name = "DIR|URL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -53,12 +54,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     };
     let stop = stop_on_signal()?;
     // The input first: a mistyped name must not leave an empty folder behind.
-    std::fs::metadata(&arguments.input)
-        .map_err(|e| Error::io(format!("{} can't be read", arguments.input.display()), e))?;
+    let source = Source::open(&arguments.input)?;
     let new = new_folders(Path::new(&arguments.out));
     let store = BlockingStore::open(&arguments.out)?;
     let shown = Shown::new();
-    let outcome = package::package(&arguments.input, &store, &options, &shown, &stop);
+    let outcome = package::package(source, &store, &options, &shown, &stop);
     shown.end();
     let outcome = outcome.inspect_err(|_| {
         // Those that are still empty: what was stored is the next run's start.

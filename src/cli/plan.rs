@@ -12,10 +12,11 @@ use crate::media::Plan;
 use crate::package::{self, Silent};
 use crate::plan::{self, Prediction};
 use crate::sandbox;
+use crate::source::Source;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The video or audio file
+    /// The video or audio file: a path, or s3://bucket/key
     input: PathBuf,
     #[command(flatten)]
     policy: PolicyArguments,
@@ -37,7 +38,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let policy = arguments.policy.policy()?;
     let sandbox = sandbox::Options::default();
     let stop = AtomicBool::new(false);
-    let prepared = package::prepare(&arguments.input, &policy, &sandbox, None, &Silent, &stop)?;
+    let source = Source::open(&arguments.input)?;
+    let prepared = package::prepare(source, &policy, &sandbox, None, &Silent, &stop)?;
     let prediction = plan::predict(&prepared.plan, &prepared.index);
     if arguments.json {
         return print_json(&JsonPlan {

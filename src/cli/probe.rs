@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -16,7 +17,7 @@ use crate::time::{Ticks, Timescale};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The video or audio file
+    /// The video or audio file: a path, or s3://bucket/key
     input: PathBuf,
     /// Print one JSON object
     #[arg(long)]
@@ -90,7 +91,9 @@ fn bitrate(track: &SourceTrack) -> u64 {
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let source = Source::open(&arguments.input)?;
-    let (index, _spool) = package::index(&source, &sandbox::Options::default(), None)
+    let stop = AtomicBool::new(false);
+    let sandbox = sandbox::Options::default();
+    let (index, _spool) = package::index(&source, &sandbox, None, &stop, &mut |_| Ok(()))
         .map_err(|e| e.context(arguments.input.display()))?;
     if arguments.json {
         return print_json(&json(arguments, &index));

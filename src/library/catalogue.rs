@@ -61,7 +61,8 @@ pub struct Entry {
     pub warnings: Vec<String>,
     /// Length of the source in bytes.
     pub source_bytes: u64,
-    /// When the source was written last: nanoseconds since 1970, in digits.
+    /// When the source was written last: nanoseconds since 1970, in digits. The ETag of an object in
+    /// a bucket.
     pub source_modified: String,
     /// What tells the states of the captions beside it apart.
     #[serde(default, skip_serializing_if = "String::is_empty")]

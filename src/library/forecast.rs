@@ -1,5 +1,6 @@
 //! What a run over a library would make, and what that would cost. Makes nothing.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
@@ -92,7 +93,8 @@ fn planned(found: &Found, options: &Options) -> Result<TitleForecast, Error> {
     // The digest says which revision it will be, and nothing of what it costs.
     let digest = "0".repeat(64);
     let (policy, sandbox) = (&options.policy, &options.sandbox);
-    let prepared = package::prepare_digested(&found.path, &digest, policy, sandbox, None)?;
+    let (source, stop) = (found.location.open()?, AtomicBool::new(false));
+    let prepared = package::prepare_digested(source, &digest, policy, sandbox, None, &stop)?;
     let prediction = plan::predict(&prepared.plan, &prepared.index);
     Ok(TitleForecast {
         source: found.relative.clone(),

@@ -1,4 +1,5 @@
-//! What is in the library's folder: the titles' files, and captions beside them.
+//! What is in the library's folder, a directory or a bucket: the titles' files, and captions beside
+//! them.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -9,6 +10,8 @@ use glob::{MatchOptions, Pattern};
 
 use crate::error::{Error, Result};
 use crate::media::TextKind;
+use crate::source::Location;
+use crate::store::{BlockingStore, Sighted};
 
 /// What files are taken for titles unless patterns say so: the usual names of video and audio.
 const EXTENSIONS: &[&str] = &[
@@ -30,25 +33,26 @@ pub struct Filter {
 }
 
 /// A file of the library.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Found {
     /// Path below the library's folder, with `/` between its parts.
     pub relative: String,
     /// Where it is.
-    pub path: PathBuf,
+    pub location: Location,
     /// Length in bytes.
     pub size_bytes: u64,
-    /// When it was written last: nanoseconds since 1970, in digits.
+    /// When it was written last: nanoseconds since 1970, in digits. The ETag of an object in a
+    /// bucket, where a listing has it.
     pub modified: String,
     /// Captions beside it.
     pub captions: Vec<Sidecar>,
 }
 
 /// Captions beside a title: `x.en.vtt` for `x.mp4`; `x.en.forced.srt`, `x.en.sdh.vtt`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Sidecar {
     /// Where it is.
-    pub path: PathBuf,
+    pub location: Location,
     /// Its language, as its name says: not yet known to be one.
     pub language: String,
     /// What it is for.
@@ -129,25 +133,37 @@ impl Sources {
     pub fn find(folder: &Path, filter: &Filter) -> Result<Self> {
         let mut search = Search::default();
         search.look(folder, "", 0)?;
-        let mut sources = Self {
-            titles: Vec::new(),
-            notes: search.notes,
-        };
-        for (relative, (path, metadata)) in &search.files {
-            if !filter.takes(relative) {
-                continue;
-            }
-            let captions = captions(relative, &search.files, &mut sources.notes);
-            sources.titles.push(Found {
-                relative: relative.clone(),
-                path: path.clone(),
-                size_bytes: metadata.len(),
-                modified: modified(metadata),
-                captions,
-            });
-        }
-        Ok(sources)
+        Ok(search.choose(filter))
     }
+
+    /// Looks through the bucket `url`, `s3://bucket/prefix`. What lies there is learned by listing
+    /// it, however it came there. What begins with a dot is left out, and so is what lies in a
+    /// folder whose name does.
+    ///
+    /// # Errors
+    /// When the bucket can't be listed.
+    pub fn find_in_bucket(url: &str, filter: &Filter) -> Result<Self> {
+        let store = BlockingStore::open(url)?;
+        let mut search = Search::default();
+        let listed = store
+            .sight()
+            .map_err(|e| e.context(format!("listing {url}")))?;
+        for object in listed {
+            let is_hidden = object.key.split('/').any(|part| part.starts_with('.'));
+            if !is_hidden {
+                search.add_object(&store, url, object);
+            }
+        }
+        Ok(search.choose(filter))
+    }
+}
+
+/// A file that may be a title, or captions beside one.
+struct Sight {
+    location: Location,
+    size_bytes: u64,
+    /// Tells its versions of one length apart.
+    modified: String,
 }
 
 fn modified(metadata: &Metadata) -> String {
@@ -157,11 +173,43 @@ fn modified(metadata: &Metadata) -> String {
 
 #[derive(Default)]
 struct Search {
-    files: BTreeMap<String, (PathBuf, Metadata)>,
+    files: BTreeMap<String, Sight>,
     notes: Vec<String>,
 }
 
 impl Search {
+    /// What of all that was seen is meant.
+    fn choose(mut self, filter: &Filter) -> Sources {
+        let mut titles = Vec::new();
+        for (relative, sight) in &self.files {
+            if !filter.takes(relative) {
+                continue;
+            }
+            titles.push(Found {
+                relative: relative.clone(),
+                location: sight.location.clone(),
+                size_bytes: sight.size_bytes,
+                modified: sight.modified.clone(),
+                captions: captions(relative, &self.files, &mut self.notes),
+            });
+        }
+        Sources {
+            titles,
+            notes: self.notes,
+        }
+    }
+
+    fn add_object(&mut self, store: &BlockingStore, url: &str, object: Sighted) {
+        let whole = format!("{}/{}", url.trim_end_matches('/'), object.key);
+        let location = Location::object(store.clone(), object.key.clone(), whole);
+        let sight = Sight {
+            location,
+            size_bytes: object.size,
+            modified: object.state,
+        };
+        self.files.insert(object.key, sight);
+    }
+
     fn look(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<()> {
         let reading = |e| Error::io(format!("reading the folder {}", folder.display()), e);
         for entry in fs::read_dir(folder).map_err(reading)? {
@@ -200,7 +248,12 @@ impl Search {
     fn add(&mut self, path: PathBuf, relative: String) {
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => {
-                self.files.insert(relative, (path, metadata));
+                let sight = Sight {
+                    size_bytes: metadata.len(),
+                    modified: modified(&metadata),
+                    location: Location::File(path),
+                };
+                self.files.insert(relative, sight);
             }
             Ok(_) => {}
             Err(e) => {
@@ -214,7 +267,7 @@ impl Search {
 /// The captions of the title at `relative`.
 fn captions(
     relative: &str,
-    files: &BTreeMap<String, (PathBuf, Metadata)>,
+    files: &BTreeMap<String, Sight>,
     notes: &mut Vec<String>,
 ) -> Vec<Sidecar> {
     let Some((stem, _)) = relative.rsplit_once('.') else {
@@ -222,7 +275,7 @@ fn captions(
     };
     let start = format!("{stem}.");
     let mut found = Vec::new();
-    for (name, (path, metadata)) in files.range(start.clone()..) {
+    for (name, sight) in files.range(start.clone()..) {
         let Some(words) = name.strip_prefix(&start) else {
             break;
         };
@@ -238,10 +291,10 @@ fn captions(
             .map_or(Some(TextKind::Subtitles), |word| kind(word));
         match (words, kind) {
             ([language], Some(kind)) | ([language, _], Some(kind)) => found.push(Sidecar {
-                path: path.clone(),
+                location: sight.location.clone(),
                 language: (*language).to_owned(),
                 kind,
-                state: format!("{} {}", metadata.len(), modified(metadata)),
+                state: format!("{} {}", sight.size_bytes, sight.modified),
             }),
             _ => notes.push(format!(
                 "{name} is left out: name captions {stem}.LANGUAGE.{extension}, or \

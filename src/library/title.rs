@@ -43,7 +43,9 @@ impl Title<'_> {
     ) -> Result<Entry> {
         let folder = self.folder()?;
         let store = self.store.within(&folder)?;
-        let made = package::package(&self.found.path, &store, options, progress, stop);
+        let source = self.found.location.open();
+        let made =
+            source.and_then(|source| package::package(source, &store, options, progress, stop));
         let mut outcome = made.inspect_err(|_| remove_if_empty(&store))?;
         self.add_captions(&store, &mut outcome)?;
         self.complete(&folder, outcome)
@@ -58,7 +60,7 @@ impl Title<'_> {
         for sidecar in &self.found.captions {
             let added = add(store, presentation, sidecar);
             let warnings = added.unwrap_or_else(|e| vec![format!("left out: {e}")]);
-            let name = sidecar.path.display();
+            let name = &sidecar.location;
             let warnings = warnings.into_iter().map(|w| format!("{name}: {w}"));
             presentation.warnings.extend(warnings);
         }
@@ -113,13 +115,7 @@ fn add(
     presentation: &mut Presentation,
     sidecar: &Sidecar,
 ) -> Result<Vec<String>> {
-    let reading = |e| Error::io("reading it", e);
-    let length = std::fs::metadata(&sidecar.path).map_err(reading)?.len();
-    if length > CAPTIONS_MAX {
-        let message = format!("it has {length} bytes; the limit is {CAPTIONS_MAX}");
-        return Err(Error::invalid(message));
-    }
-    let body = std::fs::read(&sidecar.path).map_err(reading)?;
+    let body = sidecar.location.read(CAPTIONS_MAX)?;
     let labels = Labels {
         language: &sidecar.language,
         name: "",

@@ -58,9 +58,10 @@ impl Maker {
     /// Stores the init segments of all renditions, and the poster; whether there is one.
     fn put_inits(&self, stop: &AtomicBool) -> Result<bool> {
         let task = self.lowering.configure_task()?;
-        let (source, spool) = self.files();
-        let configured =
-            Launcher::new(self.sandbox.clone()).configure(&task, source, spool, stop)?;
+        let poster = task.poster.iter().flat_map(|poster| &poster.samples);
+        let (source, spool) = self.files(poster.map(|sample| sample.place), stop)?;
+        let launcher = Launcher::new(self.sandbox.clone());
+        let configured = launcher.configure(&task, source.file(), spool, stop)?;
         self.put_video_inits(&configured.video)?;
         self.put_audio_inits(&configured.audio)?;
         if let Some(poster) = configured.poster {

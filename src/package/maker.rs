@@ -17,13 +17,13 @@ use crate::cmaf::init_segment::{TrackInit, init_segment};
 use crate::codec::captions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
-    AudioRendition, ChunkSpan, Colour, EncodedSample, Job, Joining, REORDER_FRAMES, SourceTrack,
-    TaskSummary, VideoPlan, VideoRendition,
+    AudioRendition, ChunkSpan, Colour, EncodedSample, Job, Joining, Place, REORDER_FRAMES,
+    SourceTrack, TaskSummary, VideoPlan, VideoRendition,
 };
 use crate::plan::{CopiedSample, CopiedSegment, Lowering};
 use crate::sandbox::{self, Launcher};
 use crate::segmenter::{CutSegment, Segmenter};
-use crate::source;
+use crate::source::{self, Lent};
 use crate::store::{BlockingStore, Created};
 use crate::time::Timescale;
 
@@ -135,9 +135,16 @@ impl Maker {
         }
     }
 
-    /// The files that samples lie in.
-    pub(super) fn files(&self) -> (&File, Option<&File>) {
-        (self.prepared.source.file(), self.prepared.spool.as_ref())
+    /// The files that the samples at `places` lie in: the source or as much of it, and the spool.
+    pub(super) fn files(
+        &self,
+        places: impl IntoIterator<Item = Place>,
+        stop: &AtomicBool,
+    ) -> Result<(Lent<'_>, Option<&File>)> {
+        let prepared = &self.prepared;
+        let scratch = prepared.scratch.as_deref();
+        let source = prepared.source.lend(places, scratch, stop)?;
+        Ok((source, prepared.spool.as_ref()))
     }
 
     pub(super) fn video(&self) -> Result<&VideoPlan> {
@@ -180,12 +187,12 @@ impl Work<'_> {
         }
         let composition_delay = REORDER_FRAMES * video.frame_duration.unwrap_or(0);
         let kind = FragmentKind::Video { composition_delay };
-        let (source, spool) = self.maker.files();
-        let summary =
-            self.launcher()
-                .video(&task, source, spool, self.attempt.stop, &mut |sample| {
-                    self.cut(&mut cutters, kind, sample)
-                })?;
+        let stop = self.attempt.stop;
+        let places = task.samples.iter().map(|sample| sample.place);
+        let (source, spool) = self.maker.files(places, stop)?;
+        let mut cut = |sample| self.cut(&mut cutters, kind, sample);
+        let launcher = self.launcher();
+        let summary = launcher.video(&task, source.file(), spool, stop, &mut cut)?;
         self.finish(&cutters, run, &summary, task.timescale)?;
         for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
             self.maker.put_init(
@@ -206,12 +213,12 @@ impl Work<'_> {
         for spec in &specs {
             cutters.push((Segmenter::audio(spec, run)?, spec.id.as_str()));
         }
-        let (source, spool) = self.maker.files();
-        let summary =
-            self.launcher()
-                .audio(&task, source, spool, self.attempt.stop, &mut |sample| {
-                    self.cut(&mut cutters, FragmentKind::Audio, sample)
-                })?;
+        let stop = self.attempt.stop;
+        let places = task.samples.iter().map(|sample| sample.place);
+        let (source, spool) = self.maker.files(places, stop)?;
+        let mut cut = |sample| self.cut(&mut cutters, FragmentKind::Audio, sample);
+        let launcher = self.launcher();
+        let summary = launcher.audio(&task, source.file(), spool, stop, &mut cut)?;
         self.finish(&cutters, run, &summary, task.timescale)?;
         for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
             self.maker.put_init(&spec.id, &audio_init(spec, config)?)?;
@@ -316,8 +323,9 @@ impl Work<'_> {
         };
         let table: Vec<FragmentSample> = copied.samples.iter().map(describe).collect();
         let mut bytes = fragment_head(kind, number, decode_time, &table)?;
-        let places = copied.samples.iter().map(|sample| sample.place);
-        source::gather(self.maker.prepared.source.file(), places, &mut bytes)?;
+        let places = || copied.samples.iter().map(|sample| sample.place);
+        let (source, _) = self.maker.files(places(), self.attempt.stop)?;
+        source::gather(source.file(), places(), &mut bytes)?;
         self.store_segment(track, number, bytes)
     }
 
@@ -335,13 +343,11 @@ impl Work<'_> {
             .map_err(|_| Error::internal("a copied segment starts before the presentation"))?;
         let (mut table, mut data) = (Vec::with_capacity(copied.samples.len()), Vec::new());
         let mut bytes = Vec::new();
+        let places = copied.samples.iter().map(|sample| sample.place);
+        let (source, _) = self.maker.files(places, self.attempt.stop)?;
         for sample in &copied.samples {
             bytes.clear();
-            source::gather(
-                self.maker.prepared.source.file(),
-                [sample.place],
-                &mut bytes,
-            )?;
+            source::gather(source.file(), [sample.place], &mut bytes)?;
             let stripped = captions::without_captions(&bytes, length_size);
             let kept = stripped.as_deref().unwrap_or(&bytes);
             data.extend_from_slice(kept);

@@ -28,7 +28,6 @@ mod stored;
 mod summary;
 mod text;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,6 +46,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
 use crate::media::{Job, Joining, Policy, Presentation};
 use crate::sandbox;
+use crate::source::Source;
 use crate::store::BlockingStore;
 use crate::verify::Report;
 
@@ -86,14 +86,14 @@ pub struct Outcome {
     pub report: Report,
 }
 
-/// Packages the file `input` into `store`.
+/// Packages `source` into `store`.
 ///
 /// # Errors
 /// By kind: `Invalid`, `Unsupported`, `NotFound`, `DataLoss` for the input, `Exhausted` for a full
 /// disk, `Unavailable` for a store that is away or a run that was stopped. What was stored stays,
 /// and the next run goes on from there.
 pub fn package(
-    input: &Path,
+    source: Source,
     store: &BlockingStore,
     options: &Options,
     progress: &dyn Progress,
@@ -101,8 +101,9 @@ pub fn package(
 ) -> Result<Outcome> {
     let directory = store.store().directory();
     let slot = options.enter(stop)?;
+    let shown = source.shown();
     let prepared = prepare(
-        input,
+        source,
         &options.policy,
         &options.sandbox,
         directory,
@@ -133,7 +134,7 @@ pub fn package(
     let segments_made =
         make::make(&maker, jobs, threads, options, &attempt).map_err(|e| match e.kind() {
             // What a decoder says about the input names no file.
-            ErrorKind::Invalid | ErrorKind::Unsupported => e.context(input.display()),
+            ErrorKind::Invalid | ErrorKind::Unsupported => e.context(&shown),
             _ => e,
         })?;
     let _slot = options.enter(stop)?;

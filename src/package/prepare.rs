@@ -1,7 +1,7 @@
 //! From a path to a plan: open, digest, index, inspect, plan. Nothing is written to the store.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -28,34 +28,42 @@ pub struct Prepared {
     pub plan: Arc<Plan>,
     /// Digest of source, plan and format version.
     pub revision: String,
+    /// Where what is fetched or unpacked for a while is kept; `None` for the system's folder for
+    /// temporary files.
+    pub scratch: Option<PathBuf>,
 }
 
-/// Opens and indexes `input` and plans it. A spool, if one is needed, is an unnamed file in
-/// `scratch` (or the system's folder for temporary files).
+/// Indexes `source` and plans it. What is fetched or unpacked for a while is kept in unnamed files
+/// in `scratch` (or the system's folder for temporary files).
 ///
 /// # Errors
-/// When the input can't be read or holds nothing usable; the message names the file.
+/// When the source can't be read or holds nothing usable; the message names it.
 pub fn prepare(
-    input: &Path,
+    source: Source,
     policy: &Policy,
     sandbox: &sandbox::Options,
     scratch: Option<&Path>,
     progress: &dyn Progress,
     stop: &AtomicBool,
 ) -> Result<Prepared> {
-    let source = Source::open(input)?;
-    let named = |e: Error| e.context(input.display());
-    let indexed = Indexed::read(source, sandbox, scratch).map_err(named)?;
-    let inspection = indexed.inspect(policy).map_err(named)?;
-    let total = indexed.source.size_bytes();
-    let digest = indexed
-        .source
-        .digest(&mut |done| {
-            progress.event(Event::Reading { done, total });
-            super::check_stop(stop)
-        })
-        .map_err(named)?;
-    indexed.plan(&digest, policy, &inspection).map_err(named)
+    let (shown, total) = (source.shown(), source.size_bytes());
+    let named = |e: Error| name(e, &shown);
+    let mut on_read = |done| {
+        progress.event(Event::Reading { done, total });
+        super::check_stop(stop)
+    };
+    let indexed = Indexed::read(source, sandbox, scratch, stop, &mut on_read).map_err(named)?;
+    let inspection = indexed.inspect(policy, stop).map_err(named)?;
+    let identity = indexed.source.identity(&mut on_read).map_err(named)?;
+    indexed.plan(&identity, policy, &inspection).map_err(named)
+}
+
+/// The error with the source in front, unless it is named already.
+fn name(error: Error, shown: &str) -> Error {
+    match error.to_string().contains(shown) {
+        true => error,
+        false => error.context(shown),
+    }
 }
 
 /// As [`prepare`], for a source whose digest was computed while it arrived: nothing but its
@@ -64,29 +72,36 @@ pub fn prepare(
 /// # Errors
 /// When the source can't be read or holds nothing usable.
 pub fn prepare_digested(
-    input: &Path,
+    source: Source,
     digest: &str,
     policy: &Policy,
     sandbox: &sandbox::Options,
     scratch: Option<&Path>,
+    stop: &AtomicBool,
 ) -> Result<Prepared> {
-    let indexed = Indexed::read(Source::open(input)?, sandbox, scratch)?;
-    let inspection = indexed.inspect(policy)?;
+    let indexed = Indexed::read(source, sandbox, scratch, stop, &mut unwatched(stop))?;
+    let inspection = indexed.inspect(policy, stop)?;
     indexed.plan(digest, policy, &inspection)
 }
 
-/// Opens and indexes `input` again, of which `plan` was made before.
+/// Indexes `source` again, of which `plan` was made before.
 ///
 /// # Errors
 /// When the source can't be read any more.
 pub fn reopen(
-    input: &Path,
+    source: Source,
     plan: Plan,
     sandbox: &sandbox::Options,
     scratch: Option<&Path>,
+    stop: &AtomicBool,
 ) -> Result<Prepared> {
-    let indexed = Indexed::read(Source::open(input)?, sandbox, scratch)?;
+    let indexed = Indexed::read(source, sandbox, scratch, stop, &mut unwatched(stop))?;
     Ok(indexed.with_plan(plan))
+}
+
+/// Tells nobody of what is read.
+fn unwatched(stop: &AtomicBool) -> impl FnMut(u64) -> Result<()> {
+    |_| super::check_stop(stop)
 }
 
 /// A source and its index.
@@ -94,38 +109,74 @@ struct Indexed {
     source: Source,
     index: SourceIndex,
     spool: Option<File>,
+    scratch: Option<PathBuf>,
 }
 
 impl Indexed {
-    fn read(source: Source, sandbox: &sandbox::Options, scratch: Option<&Path>) -> Result<Self> {
-        let (index, spool) = index(&source, sandbox, scratch)?;
+    fn read(
+        source: Source,
+        sandbox: &sandbox::Options,
+        scratch: Option<&Path>,
+        stop: &AtomicBool,
+        on_read: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Self> {
+        let (index, spool) = index(&source, sandbox, scratch, stop, on_read)?;
         Ok(Self {
             source,
             index,
             spool,
+            scratch: scratch.map(Path::to_path_buf),
         })
     }
 
     /// What planning needs to know of the bytes of samples: the text, and where it matters for
     /// passthrough the starts of the sync samples.
-    fn inspect(&self, policy: &Policy) -> Result<plan::Inspection> {
-        let files = Files {
-            source: self.source.file(),
-            spool: self.spool.as_ref().map(|spool| spool as &dyn ReadAt),
-        };
-        let text = text::find(&self.index, files)?;
-        let Some(track) = plan::candidate_for_copy(&self.index, policy) else {
+    fn inspect(&self, policy: &Policy, stop: &AtomicBool) -> Result<plan::Inspection> {
+        let in_pictures = self.has_captioned_pictures(stop)?;
+        let candidate = plan::candidate_for_copy(&self.index, policy);
+        let candidate = candidate.map(|track| &self.index.tracks[track]);
+        let heads = candidate.into_iter().flat_map(source::heads);
+        let places = heads.chain(text::places(&self.index));
+        let reader = self.source.ahead(places, self.scratch.as_deref(), stop)?;
+        let text = text::find(&self.index, self.files(&reader), in_pictures)?;
+        let Some(track) = candidate else {
             return Ok(plan::Inspection {
                 text,
                 ..plan::Inspection::default()
             });
         };
-        let seen = source::inspect_h264(self.source.file(), &self.index.tracks[track])?;
+        let seen = source::inspect_h264(&reader, track)?;
         Ok(plan::Inspection {
             idr_samples: Some(seen.idr_samples),
             in_band_parameter_sets: seen.has_in_band_parameter_sets,
             text,
         })
+    }
+
+    /// Whether to look for captions in all pictures. Of a source in a bucket a few are looked at, and
+    /// all of it is fetched if there are any.
+    fn has_captioned_pictures(&self, stop: &AtomicBool) -> Result<bool> {
+        let video = plan::video_track(&self.index).map(|track| &self.index.tracks[track]);
+        let Some(track) = video.filter(|_| self.source.is_far()) else {
+            return Ok(true);
+        };
+        let scratch = self.scratch.as_deref();
+        if !source::may_hold_captions(track) {
+            return Ok(false);
+        }
+        let reader = self.source.ahead(source::taste(track), scratch, stop)?;
+        let has_captions = source::tastes_of_captions(self.files(&reader), track)?;
+        if has_captions {
+            self.source.whole(scratch, stop, &mut unwatched(stop))?;
+        }
+        Ok(has_captions)
+    }
+
+    fn files<'a>(&'a self, source: &'a dyn ReadAt) -> Files<'a> {
+        Files {
+            source,
+            spool: self.spool.as_ref().map(|spool| spool as &dyn ReadAt),
+        }
     }
 
     fn plan(
@@ -146,11 +197,13 @@ impl Indexed {
             index: Arc::new(self.index),
             plan: Arc::new(plan),
             revision,
+            scratch: self.scratch,
         }
     }
 }
 
-/// The index of a source: by our own reader for MP4 and MOV, else by a media child.
+/// The index of a source: by our own reader for MP4 and MOV, else by a media child, for which a
+/// source in a bucket is fetched whole. `on_read` is told how many bytes of that have come.
 ///
 /// # Errors
 /// When neither can read it.
@@ -158,17 +211,19 @@ pub fn index(
     source: &Source,
     sandbox: &sandbox::Options,
     scratch: Option<&Path>,
+    stop: &AtomicBool,
+    on_read: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<(SourceIndex, Option<File>)> {
-    if let Some(index) = cmaf::movie::read_movie(source.file())? {
+    if let Some(index) = cmaf::movie::read_movie(&source.reader(stop))? {
         return Ok((index, None));
     }
+    let whole = source.whole(scratch, stop, on_read)?;
     let spool = match scratch {
         Some(directory) => tempfile::tempfile_in(directory),
         None => tempfile::tempfile(),
     };
     let mut spool = spool.map_err(|e| Error::io("making a temporary file for the index", e))?;
-    let index =
-        Launcher::new(sandbox.clone()).index(source.file(), source.size_bytes(), &mut spool)?;
+    let index = Launcher::new(sandbox.clone()).index(whole, source.size_bytes(), &mut spool)?;
     if index.tracks.iter().all(|track| track.samples.is_empty()) {
         return Err(Error::new(
             ErrorKind::Invalid,

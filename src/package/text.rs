@@ -3,6 +3,8 @@
 //! Read anew whenever it is needed: it is a few hundred kilobytes at places that the index knows,
 //! and equal sources give equal tracks.
 
+use std::sync::atomic::AtomicBool;
+
 use bytes::Bytes;
 
 use super::captions::{self, Labelled};
@@ -13,21 +15,39 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hls;
 use crate::layout::Key;
 use crate::media::{
-    CaptionChannel, Presentation, SourceIndex, SourceTrack, TextFound, TextRendition, TextSource,
-    TrackKind,
+    CaptionChannel, Place, Presentation, SourceIndex, SourceTrack, TextFound, TextRendition,
+    TextSource, TrackKind,
 };
 use crate::plan;
 use crate::read_at::ReadAt;
 use crate::source::{self, Files};
-use crate::text::{self, Parsed};
+use crate::text::{self, MAX_SAMPLE_BYTES, Parsed};
 
-/// What a plan must know of the text in a source.
+/// Where all text of a source lies that has tracks of its own.
+pub(super) fn places(index: &SourceIndex) -> impl Iterator<Item = Place> {
+    index.tracks.iter().flat_map(text_of)
+}
+
+/// Where the text of a track lies, if it is one of text.
+fn text_of(track: &SourceTrack) -> impl Iterator<Item = Place> {
+    let is_text = plan::is_readable_text(track)
+        || track.kind == TrackKind::Text && source::may_hold_captions(track);
+    let samples = is_text.then(|| track.samples.iter());
+    let places = samples.into_iter().flatten().map(|sample| sample.place);
+    places.filter(|place| place.size <= MAX_SAMPLE_BYTES)
+}
+
+/// What a plan must know of the text in a source; of that in the pictures only if `in_pictures`.
 ///
 /// # Errors
 /// When the source can't be read.
-pub(super) fn find(index: &SourceIndex, files: Files<'_>) -> Result<Vec<TextFound>> {
+pub(super) fn find(
+    index: &SourceIndex,
+    files: Files<'_>,
+    in_pictures: bool,
+) -> Result<Vec<TextFound>> {
     let mut found = Vec::new();
-    let video = plan::video_track(index);
+    let video = plan::video_track(index).filter(|_| in_pictures);
     for (track, source_track) in index.tracks.iter().enumerate() {
         let holds_captions = source_track.kind == TrackKind::Text || Some(track) == video;
         if plan::is_readable_text(source_track) {
@@ -73,14 +93,6 @@ fn usable<T>(read: Result<T>) -> Result<std::result::Result<T, Error>> {
 }
 
 impl Prepared {
-    /// The files that samples lie in.
-    fn text_files(&self) -> Files<'_> {
-        Files {
-            source: self.source.file(),
-            spool: self.spool.as_ref().map(|spool| spool as &dyn ReadAt),
-        }
-    }
-
     /// Where the pictures hold captions that are text tracks: how many bytes the lengths of their
     /// NAL units have.
     pub(super) fn length_size_of_captioned(&self) -> Result<Option<usize>> {
@@ -100,9 +112,19 @@ impl Prepared {
     /// was read last.
     fn read_text(&self, rendition: &TextRendition, read: &mut ReadCaptions) -> Result<Parsed> {
         let lost = || Error::internal("the plan names a text track that the source doesn't have");
-        let (files, start) = (self.text_files(), rendition.source_start);
+        let start = rendition.source_start;
         let number = rendition.source.track();
         let track = self.index.tracks.get(number).ok_or_else(lost)?;
+        let (scratch, stop) = (self.scratch.as_deref(), AtomicBool::new(false));
+        if matches!(track.kind, TrackKind::Video(_)) {
+            // Captions are in every picture.
+            self.source.whole(scratch, &stop, &mut |_| Ok(()))?;
+        }
+        let reader = self.source.ahead(text_of(track), scratch, &stop)?;
+        let files = Files {
+            source: &reader,
+            spool: self.spool.as_ref().map(|spool| spool as &dyn ReadAt),
+        };
         let TextSource::Captions { channel, .. } = rendition.source else {
             return source::read_text(files, track, start);
         };

@@ -80,6 +80,49 @@ fn end(track: &SourceTrack) -> i64 {
     ends.max().unwrap_or(0)
 }
 
+/// Pictures looked at one after the other in a taste, and how often in a track.
+const SIP: usize = 4;
+const SIPS: usize = 32;
+
+/// The samples that a taste is made of: some pictures here and there. Captions are sent with most
+/// pictures, if with any.
+fn tasted(track: &SourceTrack) -> impl Iterator<Item = SampleEntry> {
+    let step = (track.samples.len() / SIPS).max(SIP);
+    let samples = track.samples.iter().enumerate();
+    samples
+        .filter(move |(number, _)| number % step < SIP)
+        .map(|(_, sample)| sample)
+}
+
+/// Where [`tastes_of_captions`] looks.
+pub fn taste(track: &SourceTrack) -> impl Iterator<Item = Place> {
+    let most = u32::try_from(HEAD[1]).unwrap_or(u32::MAX);
+    tasted(track).map(move |sample| Place {
+        size: sample.place.size.min(most),
+        ..sample.place
+    })
+}
+
+/// Whether captions stand in front of some of a few pictures: for sources of which not all pictures
+/// can be looked at.
+///
+/// # Errors
+/// What reading fails with.
+pub fn tastes_of_captions(files: Files<'_>, track: &SourceTrack) -> Result<bool> {
+    let Some(framing) = Framing::of(track.codec.name(), &track.config) else {
+        return Ok(false);
+    };
+    let mut buffer = Vec::new();
+    for sample in tasted(track) {
+        if let Some(file) = files.home(sample.place.home)
+            && has_captions(file, sample.place, framing, &mut buffer)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 type Timed = Vec<(i64, CaptionPair)>;
 
 fn of_video(files: Files<'_>, track: &SourceTrack, framing: Framing) -> Result<Timed> {

@@ -13,21 +13,20 @@ const DIGEST_BUFFER: usize = 128 << 10;
 /// A local file, opened for reading. All access goes by `pread` on the one descriptor, so the
 /// file stays the same one when its name is given to another.
 #[derive(Debug)]
-pub struct Source {
+pub(super) struct LocalFile {
     path: PathBuf,
-    name: String,
     size_bytes: u64,
     modified: Option<SystemTime>,
     file: File,
 }
 
-impl Source {
+impl LocalFile {
     /// Opens a file.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is none, [`ErrorKind::Invalid`] when it is empty, no
     /// regular file, or not readable for this user.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+    pub(super) fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let shown = path.display();
         // Never blocks on a pipe without a writer: what is no regular file is refused first.
@@ -44,10 +43,8 @@ impl Source {
                 "{shown} is empty; copy or upload it again"
             )));
         }
-        let name = path.file_name().unwrap_or(path.as_os_str());
         Ok(Self {
             path: path.to_path_buf(),
-            name: name.to_string_lossy().into_owned(),
             size_bytes: metadata.len(),
             modified: metadata.modified().ok(),
             file,
@@ -55,22 +52,17 @@ impl Source {
     }
 
     /// The path it was opened by.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The last part of its path, for reports.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Length in bytes when it was opened.
-    pub fn size_bytes(&self) -> u64 {
+    pub(super) fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
     /// The open file, to be handed to a child process.
-    pub fn file(&self) -> &File {
+    pub(super) fn file(&self) -> &File {
         &self.file
     }
 
@@ -80,7 +72,7 @@ impl Source {
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] when it changed; [`ErrorKind::Unavailable`] when it can't be asked.
-    pub fn check_unchanged(&self) -> Result<()> {
+    pub(super) fn check_unchanged(&self) -> Result<()> {
         let shown = self.path.display();
         let metadata = self
             .file
@@ -102,19 +94,8 @@ impl Source {
     /// # Errors
     /// When reading fails or `on_read` says so; [`ErrorKind::Conflict`] when the file's length
     /// changed since it was opened.
-    pub fn digest(&self, on_read: &mut dyn FnMut(u64) -> Result<()>) -> Result<String> {
-        let mut hasher = blake3::Hasher::new();
-        let mut buffer = vec![0; DIGEST_BUFFER];
-        let mut at = 0;
-        loop {
-            let got = self.file.read_at(at, &mut buffer)?;
-            hasher.update(buffer.get(..got).unwrap_or_default());
-            at += got as u64;
-            on_read(at)?;
-            if got < buffer.len() {
-                break;
-            }
-        }
+    pub(super) fn digest(&self, on_read: &mut dyn FnMut(u64) -> Result<()>) -> Result<String> {
+        let (at, digest) = digest(&self.file, on_read)?;
         if at != self.size_bytes {
             return Err(Error::new(
                 ErrorKind::Conflict,
@@ -127,7 +108,26 @@ impl Source {
             ));
         }
         self.check_unchanged()?;
-        Ok(hasher.finalize().to_hex().to_string())
+        Ok(digest)
+    }
+}
+
+/// BLAKE3 digest of all of a file's bytes, and how many they are.
+pub(super) fn digest(
+    file: &File,
+    on_read: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<(u64, String)> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; DIGEST_BUFFER];
+    let mut at = 0;
+    loop {
+        let got = ReadAt::read_at(file, at, &mut buffer)?;
+        hasher.update(buffer.get(..got).unwrap_or_default());
+        at += got as u64;
+        on_read(at)?;
+        if got < buffer.len() {
+            return Ok((at, hasher.finalize().to_hex().to_string()));
+        }
     }
 }
 
@@ -141,17 +141,6 @@ fn refuse_irregular(path: &Path, metadata: &std::fs::Metadata) -> Result<()> {
         "no regular file; save it to a file first"
     };
     Err(Error::invalid(format!("{} is {what}", path.display())))
-}
-
-impl ReadAt for Source {
-    /// The length when it was opened: what grows or shrinks meanwhile is not followed.
-    fn size(&self) -> Result<u64> {
-        Ok(self.size_bytes)
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        self.file.read_at(offset, buffer)
-    }
 }
 
 #[cfg(test)]
@@ -183,7 +172,7 @@ mod tests {
                 "no regular file",
             ),
         ] {
-            let error = Source::open(&path).expect_err("refused");
+            let error = LocalFile::open(&path).expect_err("refused");
             assert_eq!(error.kind(), kind, "{error}");
             assert!(error.to_string().contains(says), "{error}");
         }
@@ -194,7 +183,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("scratch");
         let path = folder.path().join("clip.mp4");
         std::fs::write(&path, b"same length").expect("written");
-        let source = Source::open(&path).expect("opens");
+        let source = LocalFile::open(&path).expect("opens");
         source.check_unchanged().expect("nobody wrote");
         let other_time = SystemTime::UNIX_EPOCH;
         let file = File::options().write(true).open(&path).expect("opens");
@@ -211,11 +200,8 @@ mod tests {
         let bytes: Vec<u8> = (0..3_000_001_u32).map(|n| n.to_le_bytes()[0]).collect();
         let mut file = File::create(&path).expect("created");
         file.write_all(&bytes).expect("written");
-        let source = Source::open(&path).expect("opens");
-        assert_eq!(
-            (source.name(), source.size_bytes()),
-            ("clip.mp4", 3_000_001)
-        );
+        let source = LocalFile::open(&path).expect("opens");
+        assert_eq!(source.size_bytes(), 3_000_001);
         let expected = blake3::hash(&bytes).to_hex().to_string();
         assert_eq!(source.digest(&mut |_| Ok(())).expect("read"), expected);
         file.write_all(b"more").expect("written");

@@ -44,6 +44,16 @@ impl VideoInspection {
     }
 }
 
+/// The first bytes of the sync samples of `track`: what [`inspect_h264`] reads of most of them.
+pub fn heads(track: &SourceTrack) -> impl Iterator<Item = Place> {
+    let head = u32::try_from(HEAD).unwrap_or(u32::MAX);
+    let sync = track.samples.iter().filter(|sample| sample.sync);
+    sync.map(move |sample| Place {
+        size: sample.place.size.min(head),
+        ..sample.place
+    })
+}
+
 /// Inspects the sync samples of an H.264 track.
 ///
 /// # Errors
@@ -321,7 +331,7 @@ mod tests {
             "rot90.mov",
         ] {
             let path = folder.join(clip);
-            let Ok(source) = crate::source::Source::open(&path) else {
+            let Ok(source) = std::fs::File::open(&path) else {
                 eprintln!("skipped: no {}", path.display());
                 continue;
             };

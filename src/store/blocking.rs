@@ -15,8 +15,8 @@ use crate::media::AssetId;
 /// A [`Store`] whose calls block.
 #[derive(Debug, Clone)]
 pub struct BlockingStore {
-    store: Store,
-    runtime: Option<Arc<tokio::runtime::Runtime>>,
+    pub(super) store: Store,
+    pub(super) runtime: Option<Arc<tokio::runtime::Runtime>>,
 }
 
 impl BlockingStore {
@@ -72,7 +72,7 @@ impl BlockingStore {
         &self.store
     }
 
-    fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         match &self.runtime {
             Some(runtime) => runtime.block_on(work),
             None => futures_executor::block_on(work),

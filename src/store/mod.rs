@@ -10,6 +10,8 @@ mod change;
 #[doc(hidden)]
 pub mod faults;
 mod fetch;
+mod listing;
+mod ranges;
 mod sidecar;
 
 use std::path::{Path as FsPath, PathBuf};
@@ -29,6 +31,8 @@ pub use blocking::BlockingStore;
 use change::Changes;
 pub use change::{Change, Watcher};
 pub use fetch::{Ask, Fetched, Opened, is_strong_tag};
+pub use listing::Sighted;
+pub use ranges::Version;
 pub use sidecar::{Digest, Sidecar};
 
 use crate::error::{Error, ErrorKind, Result};

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Options;
@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
 use crate::media::{Asset, AssetId, Plan};
 use crate::package::{self, Maker, Prepared};
+use crate::source::Source;
 use crate::store::BlockingStore;
 
 /// Titles kept open, at most, beside those in use.
@@ -117,7 +118,11 @@ impl Titles {
         let source = self.source(&asset.id);
         let scratch = Some(self.options.data.as_path());
         let sandbox = &self.options.sandbox;
-        let prepared = package::prepare_digested(&source, digest, &asset.policy, sandbox, scratch)
+        let stop = AtomicBool::new(false);
+        let prepared = Source::open(&source)
+            .and_then(|opened| {
+                package::prepare_digested(opened, digest, &asset.policy, sandbox, scratch, &stop)
+            })
             .map_err(|e| without_path(e, &source))?;
         self.check_limits(&prepared.plan)?;
         Ok(prepared)
@@ -160,7 +165,9 @@ impl Titles {
         })?;
         let source = self.source(&asset.id);
         let scratch = Some(self.options.data.as_path());
-        package::reopen(&source, plan, &self.options.sandbox, scratch)
+        let stop = AtomicBool::new(false);
+        Source::open(&source)
+            .and_then(|opened| package::reopen(opened, plan, &self.options.sandbox, scratch, &stop))
             .map_err(|e| without_path(e, &source))
     }
 
