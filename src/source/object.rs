@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::location::ObjectLocation;
 use super::stretches::requests;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::read_at::ReadAt;
 use crate::store::Version;
 
@@ -186,10 +186,5 @@ impl Object {
 
 /// The error with the object's URL in front, which the store doesn't know.
 fn explain(error: Error, at: &ObjectLocation) -> Error {
-    match error.kind() {
-        ErrorKind::Unavailable | ErrorKind::Exhausted => {
-            error.context(format!("reading {}", at.url))
-        }
-        _ => error.context(&at.url),
-    }
+    error.context(&at.url)
 }

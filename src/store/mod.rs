@@ -544,7 +544,12 @@ fn from_store(error: object_store::Error, key: &str) -> Error {
     } else {
         ""
     };
-    Error::new(kind, format!("{hint}storing or reading {key}")).with_source(error)
+    let what = match key {
+        // The store's root is the object; its URL is for the caller to say.
+        "" => "asking the store".to_owned(),
+        key => format!("storing or reading {key}"),
+    };
+    Error::new(kind, format!("{hint}{what}")).with_source(error)
 }
 
 fn is_out_of_space(error: &(dyn std::error::Error + 'static)) -> bool {

@@ -250,7 +250,7 @@ fn what_makes_no_sense_is_told() {
             "no video or audio",
         ),
         (&["/no/such/folder"], 1, "/no/such/folder"),
-        (&["s3://bucket/films"], 1, "give a folder"),
+        (&["gs://bucket/films"], 1, "no storage of that kind"),
         (&[source, "--include", "["], 2, "no pattern"),
         (&[source, "--jobs", "0"], 2, "--jobs"),
         (&[source, "--prices", "x.toml"], 2, "--dry-run"),

@@ -32,6 +32,8 @@ mod moto;
 #[cfg(all(feature = "origin", feature = "transcode", feature = "aws"))]
 mod origin;
 mod packaging;
+#[cfg(all(feature = "origin", feature = "transcode", feature = "aws"))]
+mod ranged;
 #[cfg(feature = "origin")]
 mod server;
 #[cfg(feature = "origin")]

@@ -63,6 +63,11 @@ impl Bucket {
 
     /// As [`Self::ask`], with a body.
     pub(crate) fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> String {
+        self.exchange(method, path, headers, body).to_lowercase()
+    }
+
+    /// As [`Self::send`], as it comes.
+    pub(crate) fn exchange(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\
@@ -73,7 +78,7 @@ impl Bucket {
         stream.write_all(body).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
-        String::from_utf8_lossy(&answer).to_lowercase()
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     /// Lets everyone read what is in the bucket.

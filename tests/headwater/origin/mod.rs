@@ -8,7 +8,7 @@ mod life;
 mod load;
 mod media;
 mod ranges;
-mod s3;
+pub(crate) mod s3;
 mod site;
 mod telling;
 

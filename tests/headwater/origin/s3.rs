@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base64::Engine;
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -37,6 +38,8 @@ pub(crate) enum Fault {
 struct State {
     /// GETs by path.
     fetches: HashMap<String, u64>,
+    /// Bytes of their bodies that were handed out, by path.
+    bytes: HashMap<String, u64>,
     /// Faults by the end of the path; the first that fits counts.
     faults: Vec<(String, Fault)>,
 }
@@ -107,6 +110,26 @@ impl S3 {
         same.map(|(_, count)| count).sum()
     }
 
+    /// How many bytes of objects whose paths end with `end` were handed out.
+    pub(crate) fn bytes(&self, end: &str) -> u64 {
+        let state = self.desk.state.lock().unwrap();
+        let same = state.bytes.iter().filter(|(path, _)| path.ends_with(end));
+        same.map(|(_, count)| count).sum()
+    }
+
+    /// Puts an object there, in place of one that may be; `tag` is its ETag without quotes.
+    pub(crate) fn put(&self, key: &str, bytes: &[u8], tag: &str) {
+        let path = self.root.path().join(BUCKET).join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+        // Where the server would note it; it works out the MD5 for every answer otherwise.
+        let encode = |name: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(name);
+        let (bucket, key) = (encode(BUCKET), encode(key));
+        let note = format!(".bucket-{bucket}.object-{key}.internal.json");
+        let json = format!("{{\"e_tag\":\"{tag}\"}}");
+        std::fs::write(self.root.path().join(note), json).unwrap();
+    }
+
     /// From now on fetches of what ends with `end` go wrong.
     pub(crate) fn fault(&self, end: &str, fault: Fault) {
         let mut state = self.desk.state.lock().unwrap();
@@ -153,6 +176,8 @@ async fn answer(
         Method::HEAD => desk.fault(request.uri().path()),
         _ => None,
     };
+    let is_fetch = *request.method() == Method::GET;
+    let count = is_fetch.then(|| (desk.clone(), request.uri().path().to_owned()));
     let mut left = u64::MAX;
     match fault {
         None => {}
@@ -161,6 +186,7 @@ async fn answer(
             let body = Cut {
                 body: s3s::Body::empty(),
                 left,
+                count: None,
             };
             return Ok(Response::builder().status(status).body(body).unwrap());
         }
@@ -168,7 +194,7 @@ async fn answer(
     }
     let request = request.map(s3s::Body::from);
     let answer = service.call(request).await.unwrap();
-    Ok(answer.map(|body| Cut { body, left }))
+    Ok(answer.map(|body| Cut { body, left, count }))
 }
 
 impl Desk {
@@ -199,6 +225,8 @@ impl Desk {
 struct Cut {
     body: s3s::Body,
     left: u64,
+    /// Where its bytes are counted, and for which path.
+    count: Option<(Desk, String)>,
 }
 
 impl hyper::body::Body for Cut {
@@ -222,6 +250,10 @@ impl hyper::body::Body for Cut {
         };
         let count = u64::try_from(data.len()).unwrap().min(this.left);
         this.left -= count;
+        if let Some((desk, path)) = &this.count {
+            let mut state = desk.state.lock().unwrap();
+            *state.bytes.entry(path.clone()).or_default() += count;
+        }
         let data = data.slice(..usize::try_from(count).unwrap());
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
