@@ -47,6 +47,10 @@ pub(super) fn requests(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::single_range_in_vec_init,
+    reason = "a list of one range is what is meant"
+)]
 mod tests {
     use proptest::prelude::*;
 

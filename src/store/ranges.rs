@@ -183,6 +183,10 @@ impl BlockingStore {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::single_range_in_vec_init,
+    reason = "a list of one range is what is meant"
+)]
 mod tests {
     use std::sync::Arc;
 
