@@ -16,6 +16,7 @@
 //! {revision}/text/{language}/{digest}/{n}.vtt      its segments, n from 1
 //! {revision}/text/{language}/{digest}/whole.vtt    all of it, for DASH and `<track>`
 //! r/{revision}/plan.json  conformance.json         private: the plan, and the rules' report
+//! r/{revision}/index.json                          private: the index of some sources
 //! ```
 
 use std::fmt;

@@ -17,6 +17,7 @@ pub mod captions;
 mod damage;
 mod init;
 mod jobs;
+mod kept_index;
 mod make;
 mod maker;
 mod prepare;

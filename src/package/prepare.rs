@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::kept_index;
 use super::progress::{Event, Progress};
 use super::text;
 use crate::cmaf;
@@ -14,6 +15,7 @@ use crate::plan;
 use crate::read_at::ReadAt;
 use crate::sandbox::{self, Launcher};
 use crate::source::{self, Files, Source};
+use crate::store::BlockingStore;
 
 /// A source with its index and plan.
 #[derive(Debug)]
@@ -84,19 +86,45 @@ pub fn prepare_digested(
     indexed.plan(digest, policy, &inspection)
 }
 
-/// Indexes `source` again, of which `plan` was made before.
+/// Opens the title again of which `plan` was made before, and stored in `store`.
 ///
 /// # Errors
 /// When the source can't be read any more.
 pub fn reopen(
     source: Source,
     plan: Plan,
+    store: &BlockingStore,
     sandbox: &sandbox::Options,
     scratch: Option<&Path>,
     stop: &AtomicBool,
 ) -> Result<Prepared> {
-    let indexed = Indexed::read(source, sandbox, scratch, stop, &mut unwatched(stop))?;
+    let indexed = match cheap_index(&source, &plan, store, stop)? {
+        Some(index) => Indexed {
+            source,
+            index,
+            spool: None,
+            scratch: scratch.map(Path::to_path_buf),
+        },
+        None => Indexed::read(source, sandbox, scratch, stop, &mut unwatched(stop))?,
+    };
     Ok(indexed.with_plan(plan))
+}
+
+/// The index of a source in a bucket without a read of all its bytes: by our own reader, or as it
+/// was kept.
+fn cheap_index(
+    source: &Source,
+    plan: &Plan,
+    store: &BlockingStore,
+    stop: &AtomicBool,
+) -> Result<Option<SourceIndex>> {
+    if !source.is_far() {
+        return Ok(None);
+    }
+    match cmaf::movie::read_movie(&source.reader(stop))? {
+        Some(index) => Ok(Some(index)),
+        None => kept_index::read(store, &plan::revision(plan), source.size_bytes()),
+    }
 }
 
 /// Tells nobody of what is read.

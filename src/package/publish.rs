@@ -4,6 +4,7 @@ use std::fs::File;
 
 use bytes::Bytes;
 
+use super::kept_index;
 use super::prepare::Prepared;
 use crate::dash;
 use crate::error::{Error, ErrorKind, Result};
@@ -38,7 +39,8 @@ pub fn lock(store: &BlockingStore) -> Result<Option<File>> {
     }
 }
 
-/// Stores the plan under its revision: what every worker of this revision goes by.
+/// Stores the plan under its revision: what every worker of this revision goes by. With it the index,
+/// where it is dear.
 pub(super) fn store_plan(store: &BlockingStore, prepared: &Prepared) -> Result<()> {
     let json = serde_json::to_vec_pretty(prepared.plan.as_ref())
         .map_err(|e| Error::internal("writing the plan as JSON").with_source(e))?;
@@ -47,7 +49,7 @@ pub(super) fn store_plan(store: &BlockingStore, prepared: &Prepared) -> Result<(
         name: "plan.json".into(),
     };
     store.create(&key, vec![Bytes::from(json)])?;
-    Ok(())
+    kept_index::keep(store, prepared)
 }
 
 /// Writes the manifests, checks everything, makes it visible.

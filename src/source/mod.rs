@@ -112,6 +112,11 @@ impl Source {
         matches!(&self.bytes, Bytes::Object(object) if object.copy().is_none())
     }
 
+    /// Whether it lies in a bucket and was fetched whole.
+    pub fn was_far(&self) -> bool {
+        matches!(&self.bytes, Bytes::Object(object) if object.copy().is_some())
+    }
+
     /// Reads that end with an error once `stop` is raised.
     pub fn reader<'s>(&'s self, stop: &'s AtomicBool) -> Reader<'s> {
         Reader { source: self, stop }

@@ -166,8 +166,9 @@ impl Titles {
         let source = self.source(&asset.id);
         let scratch = Some(self.options.data.as_path());
         let stop = AtomicBool::new(false);
+        let sandbox = &self.options.sandbox;
         Source::open(&source)
-            .and_then(|opened| package::reopen(opened, plan, &self.options.sandbox, scratch, &stop))
+            .and_then(|opened| package::reopen(opened, plan, store, sandbox, scratch, &stop))
             .map_err(|e| without_path(e, &source))
     }
 

@@ -79,17 +79,23 @@ fn make(prepared: Prepared, job: &Job) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn one_chunk_of_two_hours_costs_the_bytes_of_the_index_and_the_chunk() {
     let folder = tempfile::tempdir().unwrap();
-    let (long, silent) = (two_hours(folder.path()), folder.path().join("silent.mp4"));
-    let mut copy = Command::new("ffmpeg");
-    copy.args(["-v", "error", "-i"]).arg(&long);
-    copy.args(["-an", "-c", "copy"]).arg(&silent);
-    assert!(copy.status().unwrap().success());
+    let long = two_hours(folder.path());
+    let silent = |name| {
+        let path = folder.path().join(name);
+        let mut copy = Command::new("ffmpeg");
+        copy.args(["-v", "error", "-i"]).arg(&long);
+        copy.args(["-an", "-c", "copy"]).arg(&path);
+        assert!(copy.status().unwrap().success());
+        path
+    };
     let is_video = |job: &Job| matches!(job, Job::EncodeVideo { .. });
     let is_audio = |job: &Job| matches!(job, Job::EncodeAudio { .. });
     let is_copy = |job: &Job| matches!(job, Job::CopyVideo { .. });
     one_chunk(&long, Passthrough::Never, is_video);
     one_chunk(&long, Passthrough::Never, is_audio);
-    one_chunk(&silent, Passthrough::Only, is_copy);
+    one_chunk(&silent("silent.mp4"), Passthrough::Only, is_copy);
+    // Its index is kept by who read all of it to plan it.
+    one_chunk(&silent("silent.mkv"), Passthrough::Never, is_video);
 }
 
 fn one_chunk(path: &Path, passthrough: Passthrough, is_kind: fn(&Job) -> bool) {
@@ -112,25 +118,27 @@ fn one_chunk(path: &Path, passthrough: Passthrough, is_kind: fn(&Job) -> bool) {
         passthrough,
         ..Policy::default()
     };
-    let open = || Source::open(path).unwrap();
-    let planned = package::prepare(open(), &policy, &sandbox(), folder, &Silent, &STILL).unwrap();
+    let source = bucket.open().unwrap();
+    let planned = package::prepare(source, &policy, &sandbox(), folder, &Silent, &STILL).unwrap();
     let plan = (*planned.plan).clone();
-    let nowhere = BlockingStore::new(Store::in_memory()).unwrap();
-    let maker = Maker::new(Arc::new(planned), nowhere, sandbox()).unwrap();
+    let out = BlockingStore::new(Store::in_memory()).unwrap();
+    let maker = Maker::new(Arc::new(planned), out.clone(), sandbox()).unwrap();
+    maker.announce(&STILL).unwrap();
     let jobs = maker.jobs(&maker.stored().unwrap());
     let of_kind: Vec<&Job> = jobs.iter().filter(|job| is_kind(job)).collect();
     let job = of_kind[of_kind.len() / 2];
 
-    let source = bucket.open().unwrap();
-    let far = package::reopen(source, plan.clone(), &sandbox(), folder, &STILL).unwrap();
-    let indexed = faults.bytes.load(Ordering::SeqCst);
+    let begun = (faults.bytes.load(Ordering::SeqCst), faults.reads());
+    let far = bucket.open().unwrap();
+    let far = package::reopen(far, plan.clone(), &out, &sandbox(), folder, &STILL).unwrap();
+    let indexed = faults.bytes.load(Ordering::SeqCst) - begun.0;
     let made = make(far, job);
-    let read = faults.bytes.load(Ordering::SeqCst) - indexed;
+    let read = faults.bytes.load(Ordering::SeqCst) - begun.0 - indexed;
     eprintln!(
         "{} objects of {job:?}: {indexed} bytes for the index, {read} for the samples, of {size}; {} \
          reads",
         made.len(),
-        faults.reads()
+        faults.reads() - begun.1
     );
     let seconds = u64::from(job.run().segments) * 6 + 20;
     let share = size * seconds / 7200;
@@ -139,7 +147,8 @@ fn one_chunk(path: &Path, passthrough: Passthrough, is_kind: fn(&Job) -> bool) {
         read < share + 300_000,
         "{read} bytes for {seconds} s of {size}"
     );
-    let near = package::reopen(open(), plan, &sandbox(), folder, &STILL).unwrap();
+    let near = Source::open(path).unwrap();
+    let near = package::reopen(near, plan, &out, &sandbox(), folder, &STILL).unwrap();
     assert!(make(near, job) == made, "other bytes than from the file");
     assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
@@ -295,6 +304,16 @@ fn what_cannot_be_had_is_told_with_its_exit_code() {
         assert_eq!(ran.code, Some(code), "{key}: {line}");
         assert!(line.contains(&url) && line.contains(words), "{key}: {line}");
     }
+    let mut away = command(
+        &s3,
+        &["package", "s3://b/x.mp4", "--out", out.to_str().unwrap()],
+    );
+    let ran: Ran = away
+        .env("AWS_ENDPOINT", "http://127.0.0.1:1")
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     let ran = package_from(&s3, "gs://bucket/x.mp4", &out);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(!out.try_exists().unwrap(), "a folder was made for nothing");
