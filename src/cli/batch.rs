@@ -112,7 +112,7 @@ impl Arguments {
 
     fn sources(&self, filter: &Filter) -> Result<Sources> {
         let source = &self.source;
-        let sources = match source.to_str() {
+        let mut sources = match source.to_str() {
             Some(url) if is_bucket(url) => Sources::find_in_bucket(url, filter),
             Some(text) => {
                 let folder = text.strip_prefix("file://").unwrap_or(text);
@@ -120,6 +120,9 @@ impl Arguments {
             }
             None => Sources::find(source, filter),
         }?;
+        if let Some(folder) = own_folder(source, &self.out) {
+            sources.leave_out(&folder);
+        }
         if sources.titles.is_empty() {
             let message = format!(
                 "{}: no video or audio in it; --include takes other names",
@@ -138,6 +141,30 @@ impl Arguments {
             .map_err(|e| Error::io(format!("reading the prices {}", path.display()), e))?;
         Prices::parse(&text).map_err(|e| e.context(path.display()))
     }
+}
+
+/// The folder below `source`, as a path in it, that the run itself writes to; `None` where `out` isn't in
+/// `source`.
+fn own_folder(source: &Path, out: &str) -> Option<String> {
+    let (source, out) = (whole(source.to_str()?), whole(out));
+    let below = out.strip_prefix(&source)?;
+    match (below, below.strip_prefix('/')) {
+        // Streams are under `v`; whatever else is there is the user's.
+        ("", _) => Some("v".to_owned()),
+        (_, Some(folder)) => Some(folder.to_owned()),
+        _ => None,
+    }
+}
+
+/// A place in full, without a slash at its end.
+fn whole(place: &str) -> String {
+    let path = place.strip_prefix("file://").unwrap_or(place);
+    let whole = match is_bucket(place) {
+        true => place.to_owned(),
+        false => std::path::absolute(path)
+            .map_or_else(|_| path.to_owned(), |path| path.display().to_string()),
+    };
+    whole.trim_end_matches('/').to_owned()
 }
 
 /// Whether a place is a bucket's rather than a directory.
@@ -495,4 +522,24 @@ fn forecast_words(result: &JsonForecast<'_>) -> String {
         currency = cost.currency,
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_writes_into_its_source_is_known() {
+        for (source, out, folder) in [
+            ("s3://b/films", "s3://b/films/out/", Some("out")),
+            ("s3://b/films/", "s3://b/films", Some("v")),
+            ("s3://b/films", "s3://b/films2", None),
+            ("s3://b/films", "s3://c/films/out", None),
+            ("/films", "file:///films/a/b", Some("a/b")),
+            ("/films", "out", None),
+        ] {
+            let found = own_folder(Path::new(source), out);
+            assert_eq!(found.as_deref(), folder, "{source} {out}");
+        }
+    }
 }

@@ -136,6 +136,13 @@ impl Sources {
         Ok(search.choose(filter))
     }
 
+    /// Takes out what lies in `folder`, a path below the library's folder.
+    pub fn leave_out(&mut self, folder: &str) {
+        let start = format!("{}/", folder.trim_end_matches('/'));
+        self.titles
+            .retain(|found| !found.relative.starts_with(&start));
+    }
+
     /// Looks through the bucket `url`, `s3://bucket/prefix`. What lies there is learned by listing
     /// it, however it came there. What begins with a dot is left out, and so is what lies in a
     /// folder whose name does.

@@ -8,6 +8,8 @@ use crate::media::{Home, Place};
 pub(super) const GAP: u64 = 256 << 10;
 /// A gap between first bytes of samples that are read apart from what lies between them.
 pub(super) const NARROW_GAP: u64 = 16 << 10;
+/// Stretches of one set of samples, at most: where there would be more, more is read through.
+const MOST: usize = 1 << 14;
 /// The largest request. Longer stretches are fetched in several, at once.
 const REQUEST: u64 = 8 << 20;
 
@@ -25,16 +27,28 @@ pub(super) fn stretches(
     };
     let mut ranges: Vec<Range<u64>> = places.into_iter().filter_map(of_source).collect();
     ranges.sort_unstable_by_key(|range| range.start);
+    let mut gap = gap;
+    let mut merged = merge(&ranges, gap);
+    while merged.len() > MOST {
+        gap = gap.saturating_mul(2).max(1);
+        merged = merge(&merged, gap);
+    }
+    merged.into_iter().flat_map(requests).collect()
+}
+
+/// Makes one of ranges that overlap, or have a gap of at most `gap` between them. They come in order
+/// of their starts.
+fn merge(ranges: &[Range<u64>], gap: u64) -> Vec<Range<u64>> {
     let mut merged: Vec<Range<u64>> = Vec::new();
     for range in ranges {
         match merged.last_mut() {
             Some(last) if range.start <= last.end.saturating_add(gap) => {
                 last.end = last.end.max(range.end);
             }
-            _ => merged.push(range),
+            _ => merged.push(range.clone()),
         }
     }
-    merged.into_iter().flat_map(requests).collect()
+    merged
 }
 
 /// A long stretch in pieces of a request each.
@@ -77,6 +91,13 @@ mod tests {
             [0..GAP + 5015, 900_000..900_005]
         );
         assert_eq!(stretches(places, 1_000_000, 0).len(), 4);
+    }
+
+    #[test]
+    fn there_are_never_very_many() {
+        let places = (0..1_000_000).map(|n| place(n * 40_000, 4096));
+        let got = stretches(places, 40_000_000_000, NARROW_GAP);
+        assert!(got.len() <= 2 * MOST, "{}", got.len());
     }
 
     #[test]

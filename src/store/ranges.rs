@@ -44,7 +44,8 @@ impl Store {
             ..Ask::default()
         };
         let Opened::Found(mut fetched) = self.open_object(path, ask).await? else {
-            return Err(Error::new(ErrorKind::NotFound, "there is no such object"));
+            let message = "there is no such object in that bucket, or no such bucket";
+            return Err(Error::new(ErrorKind::NotFound, message));
         };
         let tag = fetched.version.clone().filter(|tag| !tag.starts_with("W/"));
         let tag = tag.ok_or_else(|| {
