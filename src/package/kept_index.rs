@@ -1,5 +1,6 @@
-//! The index of a source in a bucket that only a read of all its bytes gives, kept beside the plan:
-//! who opens the title later, wherever, reads the samples it needs and nothing else.
+//! The index of a source in a bucket that only a read of all its bytes gives, or a chain of reads as
+//! in a fragmented MP4, kept beside the plan: who opens the title later, wherever, reads the samples
+//! it needs and nothing else.
 //!
 //! An index that points into a spool isn't kept: it is worth nothing without the spool, which is
 //! about as long as the source.
@@ -22,7 +23,7 @@ fn key(revision: &str) -> Key {
     }
 }
 
-/// Keeps the index of `prepared` if the next reader would have to read everything for it.
+/// Keeps the index of `prepared` if the next reader would have to read everything, or long, for it.
 ///
 /// # Errors
 /// When the store is away or full.
@@ -37,13 +38,13 @@ pub(super) fn keep(store: &BlockingStore, prepared: &Prepared) -> Result<()> {
 }
 
 fn is_worth_keeping(prepared: &Prepared) -> Result<bool> {
-    let Some(spool) = &prepared.spool else {
-        return Ok(false);
+    let Some(spool) = prepared.spool.as_ref().filter(|_| prepared.index_was_dear) else {
+        return Ok(prepared.index_was_dear);
     };
     let spool = spool
         .metadata()
         .map_err(|e| Error::io("reading the length of the spool", e))?;
-    Ok(prepared.source.was_far() && spool.len() == 0)
+    Ok(spool.len() == 0)
 }
 
 /// The index that was kept of a source of `size_bytes`; `None` where none was, or where it isn't one

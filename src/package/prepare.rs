@@ -33,6 +33,8 @@ pub struct Prepared {
     /// Where what is fetched or unpacked for a while is kept; `None` for the system's folder for
     /// temporary files.
     pub scratch: Option<PathBuf>,
+    /// Whether getting the index took a read of everything, or many, over a network.
+    pub(super) index_was_dear: bool,
 }
 
 /// Indexes `source` and plans it. What is fetched or unpacked for a while is kept in unnamed files
@@ -104,14 +106,15 @@ pub fn reopen(
             index,
             spool: None,
             scratch: scratch.map(Path::to_path_buf),
+            was_dear: false,
         },
         None => Indexed::read(source, sandbox, scratch, stop, &mut unwatched(stop))?,
     };
     Ok(indexed.with_plan(plan))
 }
 
-/// The index of a source in a bucket without a read of all its bytes: by our own reader, or as it
-/// was kept.
+/// The index of a source in a bucket without a read of all its bytes: as it was kept, or by our own
+/// reader.
 fn cheap_index(
     source: &Source,
     plan: &Plan,
@@ -121,9 +124,9 @@ fn cheap_index(
     if !source.is_far() {
         return Ok(None);
     }
-    match cmaf::movie::read_movie(&source.reader(stop))? {
+    match kept_index::read(store, &plan::revision(plan), source.size_bytes())? {
         Some(index) => Ok(Some(index)),
-        None => kept_index::read(store, &plan::revision(plan), source.size_bytes()),
+        None => cmaf::movie::read_movie(&source.reader(stop)),
     }
 }
 
@@ -138,6 +141,7 @@ struct Indexed {
     index: SourceIndex,
     spool: Option<File>,
     scratch: Option<PathBuf>,
+    was_dear: bool,
 }
 
 impl Indexed {
@@ -150,6 +154,7 @@ impl Indexed {
     ) -> Result<Self> {
         let (index, spool) = index(&source, sandbox, scratch, stop, on_read)?;
         Ok(Self {
+            was_dear: source.was_dear(),
             source,
             index,
             spool,
@@ -226,6 +231,7 @@ impl Indexed {
             plan: Arc::new(plan),
             revision,
             scratch: self.scratch,
+            index_was_dear: self.was_dear,
         }
     }
 }

@@ -32,6 +32,9 @@ use crate::error::Result;
 use crate::media::Place;
 use crate::read_at::ReadAt;
 
+/// Requests that take a while, one after the other.
+const MANY_REQUESTS: u64 = 64;
+
 /// An opened source. Whatever is read of it, by whomever, belongs to the same version of it.
 #[derive(Debug)]
 pub struct Source {
@@ -112,9 +115,13 @@ impl Source {
         matches!(&self.bytes, Bytes::Object(object) if object.copy().is_none())
     }
 
-    /// Whether it lies in a bucket and was fetched whole.
-    pub fn was_far(&self) -> bool {
-        matches!(&self.bytes, Bytes::Object(object) if object.copy().is_some())
+    /// Whether what was read of it so far took all of it, or many requests, over a network.
+    pub fn was_dear(&self) -> bool {
+        let object = match &self.bytes {
+            Bytes::File(_) => return false,
+            Bytes::Object(object) => object,
+        };
+        object.copy().is_some() || object.requests() > MANY_REQUESTS
     }
 
     /// Reads that end with an error once `stop` is raised.

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -32,6 +32,8 @@ pub(super) struct Object {
     ahead: Mutex<(u64, Bytes)>,
     /// All bytes, once they were fetched.
     copy: OnceLock<File>,
+    /// Requests made after the first.
+    requests: AtomicU64,
 }
 
 impl Object {
@@ -51,6 +53,7 @@ impl Object {
             version,
             ahead: Mutex::new((0, head)),
             copy: OnceLock::new(),
+            requests: AtomicU64::new(0),
         })
     }
 
@@ -74,6 +77,11 @@ impl Object {
             hasher.update(part.as_bytes());
         }
         hasher.finalize().to_hex().to_string()
+    }
+
+    /// Requests made since it was opened.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// All of its bytes, if they were fetched.
@@ -179,6 +187,8 @@ impl Object {
         take: &mut dyn FnMut(u64, &Bytes) -> Result<()>,
     ) -> Result<()> {
         let ObjectLocation { store, key, .. } = &self.at;
+        self.requests
+            .fetch_add(ranges.len() as u64, Ordering::Relaxed);
         let read = store.read_ranges(key, &self.version, ranges, stop, take);
         read.map_err(|e| explain(e, &self.at))
     }
