@@ -10,6 +10,7 @@ mod bytes_of;
 mod configure;
 mod decode;
 mod deinterlace;
+mod fit;
 mod h264;
 mod heartbeat;
 mod index;
@@ -20,6 +21,7 @@ mod locate;
 mod order;
 mod picture;
 mod poster;
+mod scan;
 mod selection;
 mod sys;
 mod text;
@@ -49,6 +51,7 @@ pub fn run(task: Task, files: &TaskFiles, output: &dyn TaskOutput) -> Result<Tas
         }
         Task::Video(task) => video::run(&task, files, output).map(TaskResult::Summary),
         Task::Audio(task) => audio::run(&task, files, output).map(TaskResult::Summary),
+        Task::Scan(task) => scan::run(&task, files, output).map(TaskResult::Scanned),
         Task::Configure(task) => configure::run(&task, files, output).map(TaskResult::Configured),
     }
 }

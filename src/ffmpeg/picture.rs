@@ -7,6 +7,7 @@
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::filter;
 
+use super::fit::Fit;
 use super::sys::{self, Shape};
 use super::{from_av, wants_more};
 use crate::error::{Error, Result};
@@ -36,7 +37,8 @@ pub(super) struct PictureFilter {
     orientation: Orientation,
     container: Colour,
     light: Light,
-    graph: Option<(Shape, filter::Graph)>,
+    plan: PicturePlan,
+    graph: Option<((Shape, Fit), filter::Graph)>,
 }
 
 impl PictureFilter {
@@ -48,6 +50,7 @@ impl PictureFilter {
             orientation: plan.orientation,
             container: plan.colour,
             light: plan.light,
+            plan: plan.clone(),
             graph: None,
         }
     }
@@ -56,17 +59,18 @@ impl PictureFilter {
     pub(super) fn push(&mut self, picture: &ffmpeg::Frame) -> Result<ffmpeg::Frame> {
         let mut shape = sys::shape(picture);
         shape.colour = effective_colour(self.container, shape);
+        let fit = self.fit(shape, sys::pixel_aspect(picture));
         let mut input = sys::share(picture)?;
         sys::set_colour(&mut input, shape.colour);
         sys::set_square_pixels(&mut input);
-        if self.is_ready(shape) {
+        if self.is_ready(shape) && fit.is_whole() {
             return Ok(input);
         }
         input.set_pts(Some(0));
-        let mut output = self.graph_for(shape)?;
+        let mut output = self.graph_for(shape, fit)?;
         let mut result = sys::empty_frame();
         let ran = output.run(&input, &mut result);
-        self.graph = Some((shape, output.0));
+        self.graph = Some(((shape, fit), output.0));
         ran.map(|()| result)
     }
 
@@ -81,22 +85,26 @@ impl PictureFilter {
     }
 
     /// The graph for pictures of this shape: the last one, unless the shape has changed.
-    fn graph_for(&mut self, shape: Shape) -> Result<Graph> {
+    fn graph_for(&mut self, shape: Shape, fit: Fit) -> Result<Graph> {
         match self.graph.take() {
-            Some((made_for, graph)) if made_for == shape => Ok(Graph(graph)),
-            _ => Graph::new(shape, &self.chain(shape)),
+            Some((made_for, graph)) if made_for == (shape, fit) => Ok(Graph(graph)),
+            _ => Graph::new(shape, &self.chain(shape, fit)),
         }
     }
 
-    /// The filters, in order.
-    fn chain(&self, shape: Shape) -> String {
-        let turned = self.orientation.quarter_turns % 2 == 1;
-        let (width, height) = if turned {
-            (self.height, self.width)
-        } else {
-            (self.width, self.height)
+    /// Where a picture of this shape goes in the frame, before it is turned.
+    fn fit(&self, shape: Shape, aspect: (u32, u32)) -> Fit {
+        let frame = match self.orientation.quarter_turns % 2 {
+            1 => (self.height, self.width),
+            _ => (self.width, self.height),
         };
-        let mut chain = scale_chain(width, height, shape, self.light);
+        Fit::of(&self.plan, (shape.width, shape.height), aspect, frame)
+    }
+
+    /// The filters, in order.
+    fn chain(&self, shape: Shape, fit: Fit) -> String {
+        let mut chain = scale_chain(fit.width, fit.height, shape, self.light);
+        chain.push_str(&fit.bars());
         chain.push_str(&orientation_chain(self.orientation));
         chain
     }

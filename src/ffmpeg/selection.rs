@@ -4,6 +4,14 @@ use std::sync::Arc;
 
 use crate::media::TaskFrame;
 
+/// A picture's time, and whether it is the second of its two fields.
+pub(super) type Moment = (i64, bool);
+
+/// Which moment of the source an output frame shows.
+pub(super) fn moment(frame: &TaskFrame) -> Moment {
+    (frame.source_time, frame.second_field)
+}
+
 /// Matches pictures, in presentation order, with the output frames that want them.
 ///
 /// A frame whose picture was lost shows the nearest earlier one; the next, when there is none.
@@ -12,7 +20,7 @@ pub(super) struct Selection<'a, P> {
     frames: &'a [TaskFrame],
     /// First frame that has no picture yet.
     next: usize,
-    last: Option<(i64, Arc<P>)>,
+    last: Option<(Moment, Arc<P>)>,
     /// Source times whose pictures were lost, each once.
     lost: Vec<i64>,
 }
@@ -41,7 +49,7 @@ impl<'a, P> Selection<'a, P> {
     }
 
     /// Takes the next picture; gives the frames that are now decided.
-    pub(super) fn push(&mut self, time: i64, picture: P) -> Vec<Chosen<P>> {
+    pub(super) fn push(&mut self, time: Moment, picture: P) -> Vec<Chosen<P>> {
         if self.last.as_ref().is_some_and(|(last, _)| time <= *last) {
             // The decoder gave it too late or twice; its place is taken.
             return Vec::new();
@@ -49,17 +57,17 @@ impl<'a, P> Selection<'a, P> {
         let picture = Arc::new(picture);
         let mut chosen = Vec::new();
         while let Some(frame) = self.frames.get(self.next)
-            && frame.source_time < time
+            && moment(frame) < time
         {
             let (of, shown) = match &self.last {
                 Some((last, earlier)) => (*last, Arc::clone(earlier)),
                 None => (time, Arc::clone(&picture)),
             };
-            self.miss(frame.source_time, of);
+            self.miss(moment(frame), of);
             chosen.push(self.choose(frame, shown));
         }
         while let Some(frame) = self.frames.get(self.next)
-            && frame.source_time == time
+            && moment(frame) == time
         {
             chosen.push(self.choose(frame, Arc::clone(&picture)));
         }
@@ -74,7 +82,7 @@ impl<'a, P> Selection<'a, P> {
             return chosen;
         };
         while let Some(frame) = self.frames.get(self.next) {
-            self.miss(frame.source_time, last);
+            self.miss(moment(frame), last);
             chosen.push(self.choose(frame, Arc::clone(&picture)));
         }
         chosen
@@ -95,9 +103,9 @@ impl<'a, P> Selection<'a, P> {
         }
     }
 
-    fn miss(&mut self, wanted: i64, shown: i64) {
-        if wanted != shown && self.lost.last() != Some(&wanted) {
-            self.lost.push(wanted);
+    fn miss(&mut self, wanted: Moment, shown: Moment) {
+        if wanted != shown && self.lost.last() != Some(&wanted.0) {
+            self.lost.push(wanted.0);
         }
     }
 }
@@ -112,6 +120,7 @@ mod tests {
             .map(|time| TaskFrame {
                 source_time: *time,
                 idr: false,
+                second_field: false,
             })
             .collect()
     }
@@ -120,7 +129,7 @@ mod tests {
         let mut selection = Selection::new(frames);
         let mut shown = Vec::new();
         for time in pictures {
-            shown.extend(selection.push(*time, *time));
+            shown.extend(selection.push((*time, false), *time));
         }
         shown.extend(selection.finish());
         assert!(selection.is_done() || pictures.is_empty());

@@ -206,6 +206,14 @@ pub(super) fn has_alpha(format: i32) -> bool {
     descriptor.is_some_and(|d| d.flags & (ffi::AV_PIX_FMT_FLAG_ALPHA as u64) != 0)
 }
 
+/// Width to height of a picture's pixels, as its bitstream says; 0 where it doesn't.
+pub(super) fn pixel_aspect(frame: &ffmpeg::Frame) -> (u32, u32) {
+    // SAFETY: a live frame.
+    let aspect = unsafe { (*frame.as_ptr()).sample_aspect_ratio };
+    let unsigned = |value| u32::try_from(value).unwrap_or(0);
+    (unsigned(aspect.num), unsigned(aspect.den))
+}
+
 fn code_point(value: i32) -> u8 {
     u8::try_from(value).unwrap_or(2)
 }

@@ -4,6 +4,8 @@ use crate::media::{Place, SampleTable};
 
 /// Times further apart than this are a break in the clock, not a pause: 10 s.
 const BREAK_MICROS: i64 = 10_000_000;
+/// A decode time this far before the one of the packet before is a break, too: 1 s.
+const BACK_MICROS: i64 = 1_000_000;
 /// Sound that is off its own count by more than this is anchored anew: 50 ms.
 const DRIFT_MILLIS: i64 = 50;
 
@@ -13,6 +15,8 @@ const DRIFT_MILLIS: i64 = 50;
 pub(super) struct Continuity {
     offset_micros: i64,
     last: Vec<Option<i64>>,
+    /// Distance of the last two packets of each track.
+    steps: Vec<i64>,
     breaks: u32,
 }
 
@@ -21,17 +25,23 @@ impl Continuity {
     pub(super) fn offset(&mut self, track: usize, micros: i64) -> i64 {
         if self.last.len() <= track {
             self.last.resize(track + 1, None);
+            self.steps.resize(track + 1, 0);
         }
         let shifted = micros.saturating_add(self.offset_micros);
         let last = self.last.get(track).copied().flatten();
         let continued = match last {
-            Some(last) if shifted.abs_diff(last) > BREAK_MICROS.unsigned_abs() => {
-                self.offset_micros = last.saturating_sub(micros);
+            Some(last) if is_break(last, shifted) => {
+                let step = self.steps.get(track).copied().unwrap_or(0);
+                let next = last.saturating_add(step);
+                self.offset_micros = next.saturating_sub(micros);
                 self.breaks += 1;
-                last
+                next
             }
             _ => shifted,
         };
+        if let (Some(step), Some(last)) = (self.steps.get_mut(track), last) {
+            *step = continued.saturating_sub(last).clamp(0, BACK_MICROS);
+        }
         if let Some(slot) = self.last.get_mut(track) {
             *slot = Some(continued);
         }
@@ -42,6 +52,12 @@ impl Continuity {
     pub(super) fn breaks(&self) -> u32 {
         self.breaks
     }
+}
+
+/// Whether a packet at `time` can't follow one at `last`.
+fn is_break(last: i64, time: i64) -> bool {
+    let ahead = time.saturating_sub(last);
+    !(-BACK_MICROS..=BREAK_MICROS).contains(&ahead)
 }
 
 /// A sample with all that its table entry needs.
@@ -223,6 +239,17 @@ mod tests {
         assert_eq!(clock.offset(1, 1_010_000), 0);
         assert_eq!(clock.offset(0, 90_000_000), -89_000_000);
         assert_eq!(clock.offset(1, 90_010_000), -89_000_000);
+        assert_eq!(clock.breaks(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_starts_anew_goes_on_a_packet_later() {
+        let mut clock = Continuity::default();
+        for time in [1_000_000, 1_040_000, 3_000_000, 3_040_000] {
+            assert_eq!(clock.offset(0, time), 0);
+        }
+        assert_eq!(clock.offset(0, 1_000_000), 2_080_000);
+        assert_eq!(clock.offset(0, 1_040_000), 2_080_000);
         assert_eq!(clock.breaks(), 1);
     }
 

@@ -14,7 +14,8 @@ use super::deinterlace::Deinterlacer;
 use super::h264::{EncodedPicture, H264Encoder, Start, Threading};
 use super::heartbeat::Heartbeat;
 use super::picture::PictureFilter;
-use super::selection::{Chosen, Selection};
+use super::selection::{Chosen, Selection, moment};
+use super::sys;
 use crate::error::{Error, Result};
 use crate::media::{
     EncodedSample, Joining, TaskFiles, TaskOutput, TaskSummary, VideoEncode, VideoTask,
@@ -24,6 +25,9 @@ use crate::media::{
 const QUEUE: usize = 6;
 /// Scaled pictures that wait for their encoder, at most.
 const SCALED_QUEUE: usize = 3;
+
+/// Changes of size that a task tells.
+const MAX_CHANGES: usize = 20;
 
 /// Most threads that one decoder or encoder gets.
 const MAX_THREADS: u32 = 8;
@@ -165,7 +169,7 @@ fn check(task: &VideoTask) -> Result<()> {
     let ordered = task
         .frames
         .windows(2)
-        .all(|pair| pair[0].source_time <= pair[1].source_time);
+        .all(|pair| moment(&pair[0]) <= moment(&pair[1]));
     if !ordered {
         return Err(Error::internal(
             "the frames of a video task must not go back in time",
@@ -194,9 +198,11 @@ fn decode(
     let first_time = task.frames.first().map_or(0, |frame| frame.source_time);
     let may_skip = task.joining != Joining::Seamless && can_skip_unreferenced(&task.codec);
     let mut stage = Stage {
-        deinterlacer: Deinterlacer::default(),
+        deinterlacer: Deinterlacer::new(task.picture.scan),
         selection: Selection::new(&task.frames),
         queues,
+        size: None,
+        changes: Vec::new(),
     };
     for sample in &task.samples {
         decoder.skip_unreferenced(may_skip && sample.time < first_time);
@@ -210,6 +216,9 @@ fn decode(
         decoder.finish(&mut |frame| stage.push(frame))?;
     }
     stage.finish()?;
+    for (time, change) in stage.changes {
+        decoder.note(time, change);
+    }
     for time in stage.selection.lost() {
         decoder.note(
             *time,
@@ -224,13 +233,34 @@ struct Stage<'a> {
     deinterlacer: Deinterlacer,
     selection: Selection<'a, ffmpeg::Frame>,
     queues: &'a [SyncSender<Arc<Picture>>],
+    /// Size of the picture before.
+    size: Option<(u32, u32)>,
+    /// Where the size changed, in words.
+    changes: Vec<(i64, String)>,
 }
 
 impl Stage<'_> {
+    /// Notes where the picture becomes another size than it was.
+    fn watch(&mut self, frame: &ffmpeg::Frame, time: i64) {
+        let shape = sys::shape(frame);
+        let size = (shape.width, shape.height);
+        if let Some(before) = self.size.replace(size).filter(|before| *before != size)
+            && self.changes.len() < MAX_CHANGES
+        {
+            let ((from_width, from_height), (width, height)) = (before, size);
+            let change = format!(
+                "the picture changes from {from_width}x{from_height} to {width}x{height}; it is \
+                 fitted into the frame"
+            );
+            self.changes.push((time, change));
+        }
+    }
+
     fn push(&mut self, frame: ffmpeg::Frame) -> Result<()> {
         let Some(time) = frame.pts().or_else(|| frame.timestamp()) else {
             return Ok(());
         };
+        self.watch(&frame, time);
         for (time, picture) in self.deinterlacer.push(frame, time)? {
             let chosen = self.selection.push(time, picture);
             self.send(chosen)?;

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chapter, Colour, Disposition, Light, Orientation, PixelAspect, Preset, TextRendition};
+use super::{
+    Chapter, Colour, Disposition, Light, Orientation, PixelAspect, Preset, Scan, TextRendition,
+};
 use crate::time::{FrameRate, Ticks, Timescale};
 
 /// Changes whenever the same plan would give other bytes; part of every revision.
@@ -189,6 +191,9 @@ pub struct PicturePlan {
     /// What is known of the light in HDR pictures.
     #[serde(default, skip_serializing_if = "Light::is_unknown")]
     pub light: Light,
+    /// How interlaced pictures are made whole.
+    #[serde(default, skip_serializing_if = "Scan::is_as_marked")]
+    pub scan: Scan,
 }
 
 /// One rung of the ladder.

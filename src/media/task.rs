@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, PicturePlan, Place, VideoRecipe};
+use super::{Codec, PicturePlan, Place, ScanCount, ScanTask, VideoRecipe};
 use crate::time::{FrameRate, Timescale};
 
 /// Work for one child process.
@@ -19,6 +19,8 @@ pub enum Task {
     Audio(AudioTask),
     /// Say what encoders will say of themselves, and make a poster.
     Configure(ConfigureTask),
+    /// Look whether pictures are interlaced.
+    Scan(ScanTask),
 }
 
 /// Index the source given as descriptor with libavformat.
@@ -51,6 +53,9 @@ pub struct TaskFrame {
     pub source_time: i64,
     /// Make it an IDR picture.
     pub idr: bool,
+    /// Of a picture that is two fields ([`super::Scan::Fields`]), it shows the second.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub second_field: bool,
 }
 
 /// Decode once, encode for all `renditions`.
@@ -293,6 +298,8 @@ pub enum TaskResult {
     Index(Box<super::SourceIndex>),
     /// Of a video or audio task.
     Summary(TaskSummary),
+    /// Of a scan task.
+    Scanned(ScanCount),
     /// Of a configure task. Its poster has gone to the [`TaskOutput`].
     Configured(Configured),
 }

@@ -10,7 +10,7 @@ use super::progress::{Event, Progress};
 use super::text;
 use crate::cmaf;
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::{Plan, Policy, SourceIndex};
+use crate::media::{Plan, Policy, ScanCount, SourceIndex};
 use crate::plan;
 use crate::read_at::ReadAt;
 use crate::sandbox::{self, Launcher};
@@ -57,7 +57,7 @@ pub fn prepare(
         super::check_stop(stop)
     };
     let indexed = Indexed::read(source, sandbox, scratch, stop, &mut on_read).map_err(named)?;
-    let inspection = indexed.inspect(policy, stop).map_err(named)?;
+    let inspection = indexed.inspect(policy, sandbox, stop).map_err(named)?;
     let identity = indexed.source.identity(&mut on_read).map_err(named)?;
     indexed.plan(&identity, policy, &inspection).map_err(named)
 }
@@ -84,7 +84,7 @@ pub fn prepare_digested(
     stop: &AtomicBool,
 ) -> Result<Prepared> {
     let indexed = Indexed::read(source, sandbox, scratch, stop, &mut unwatched(stop))?;
-    let inspection = indexed.inspect(policy, stop)?;
+    let inspection = indexed.inspect(policy, sandbox, stop)?;
     indexed.plan(digest, policy, &inspection)
 }
 
@@ -162,9 +162,43 @@ impl Indexed {
         })
     }
 
+    /// What planning needs to know beyond the index, looked at only where it matters.
+    fn inspect(
+        &self,
+        policy: &Policy,
+        sandbox: &sandbox::Options,
+        stop: &AtomicBool,
+    ) -> Result<plan::Inspection> {
+        Ok(plan::Inspection {
+            scan: self.scan(policy, sandbox, stop)?,
+            ..self.inspect_samples(policy, stop)?
+        })
+    }
+
+    /// Whether the pictures look interlaced. Pictures that can't be decoded don't tell, and what is
+    /// wrong with them comes out later.
+    fn scan(
+        &self,
+        policy: &Policy,
+        sandbox: &sandbox::Options,
+        stop: &AtomicBool,
+    ) -> Result<Option<ScanCount>> {
+        let Some(task) = plan::scan_task(&self.index, policy) else {
+            return Ok(None);
+        };
+        let places = task.stretches.iter().flatten().map(|sample| sample.place);
+        let file = self.source.lend(places, self.scratch.as_deref(), stop)?;
+        let launcher = Launcher::new(sandbox.clone());
+        match launcher.scan(&task, file.file(), self.spool.as_ref()) {
+            Ok(count) => Ok(Some(count)),
+            Err(e) if matches!(e.kind(), ErrorKind::Invalid | ErrorKind::Unsupported) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// What planning needs to know of the bytes of samples: the text, and where it matters for
     /// passthrough the starts of the sync samples.
-    fn inspect(&self, policy: &Policy, stop: &AtomicBool) -> Result<plan::Inspection> {
+    fn inspect_samples(&self, policy: &Policy, stop: &AtomicBool) -> Result<plan::Inspection> {
         let in_pictures = self.has_captioned_pictures(stop)?;
         let candidate = plan::candidate_for_copy(&self.index, policy);
         let candidate = candidate.map(|track| &self.index.tracks[track]);
@@ -183,6 +217,7 @@ impl Indexed {
             idr_samples: Some(seen.idr_samples),
             in_band_parameter_sets: seen.has_in_band_parameter_sets,
             text,
+            scan: None,
         })
     }
 

@@ -111,7 +111,10 @@ impl Lowering {
                 .tracks
                 .get(video.source_track)
                 .ok_or_else(|| foreign("a track"))?;
-            self.pictures = Some(Pictures::of(track));
+            self.pictures = Some(match video.picture.scan.is_fields() {
+                true => Pictures::fields_of(track),
+                false => Pictures::of(track),
+            });
         }
         let mut start = 0_u32;
         for run in &video.frame_map.runs {
@@ -162,18 +165,25 @@ impl Lowering {
             .ok_or_else(|| foreign("decoded video"))?;
         let mut frames = Vec::new();
         let mut needed = Needed::default();
+        let mut last = 0;
         for frame in first - head..end + tail {
             let rank = self.picture_of(video, frame)?;
-            let time = pictures.time(rank).ok_or_else(|| foreign("a picture"))?;
+            let moment = pictures.moment(rank).ok_or_else(|| foreign("a picture"))?;
             needed.add(
                 rank,
                 pictures.number(rank).ok_or_else(|| foreign("a picture"))?,
             );
             let idr = frames.is_empty() || video.is_idr(frame);
             frames.push(TaskFrame {
-                source_time: time,
+                source_time: moment.0,
                 idr,
+                second_field: moment.1,
             });
+            last = rank;
+        }
+        // A field is filled in from the pictures before and after it.
+        if let (true, Some(number)) = (video.picture.scan.is_fields(), pictures.number(last + 2)) {
+            needed.add(last + 2, number);
         }
         Ok(VideoTask {
             codec: track.codec.clone(),
@@ -631,7 +641,7 @@ fn start_of_decoding(track: &SourceTrack, walk: &Walk, number: u32, time: i64) -
     first.filter(|first| *first <= number).unwrap_or(0)
 }
 
-fn task_sample(track: &SourceTrack, entry: &SampleEntry) -> TaskSample {
+pub(crate) fn task_sample(track: &SourceTrack, entry: &SampleEntry) -> TaskSample {
     TaskSample {
         place: entry.place,
         time: track.movie_time(entry.presentation_time()),

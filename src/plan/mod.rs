@@ -24,6 +24,7 @@ mod pictures;
 mod predict;
 mod rate;
 mod revision;
+mod scan;
 mod sound;
 mod surround;
 #[cfg(test)]
@@ -39,11 +40,12 @@ pub use limits::{MAX_DURATION_SECONDS, MAX_PICTURE_SIDE, MAX_PICTURES};
 pub use lowering::{CopiedSample, CopiedSegment, Lowering};
 pub use predict::{Prediction, RenditionPrediction, predict};
 pub use revision::revision;
+pub use scan::scan_task;
 
 use crate::error::{Error, Result};
 use crate::media::{
-    AudioRendition, FORMAT_VERSION, Passthrough, Plan, Policy, SourceIndex, SourceTrack, TextFound,
-    Waiver,
+    AudioRendition, FORMAT_VERSION, Passthrough, Plan, Policy, ScanCount, SourceIndex, SourceTrack,
+    TextFound, Waiver,
 };
 
 /// What was seen by looking at the bytes of the track that [`candidate_for_copy`] names.
@@ -57,6 +59,8 @@ pub struct Inspection {
     /// The text that was found in the tracks for which [`is_readable_text`] holds, and in the
     /// pictures.
     pub text: Vec<TextFound>,
+    /// What a look at the pictures themselves found, where [`scan_task`] asked for one.
+    pub scan: Option<ScanCount>,
 }
 
 /// Text that can be read, by FFmpeg's names of the codecs, and `wvtt` for WebVTT in MP4.

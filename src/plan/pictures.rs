@@ -12,6 +12,8 @@ pub(crate) struct Pictures {
     times: Vec<i64>,
     /// Sample number (in decode order) of each; `None` when both orders are the same.
     numbers: Option<Vec<u32>>,
+    /// Every sample is two pictures, its fields: those of ranks `2n` and `2n + 1`.
+    fields: bool,
 }
 
 /// A range of pictures, `first .. end`, by rank in presentation order.
@@ -57,7 +59,36 @@ impl Pictures {
                 return Self::sorted(track);
             }
         }
-        Self { times, numbers }
+        Self {
+            times,
+            numbers,
+            fields: false,
+        }
+    }
+
+    /// The fields of the samples of `track`: the second of each lies half way to the next picture.
+    pub(crate) fn fields_of(track: &SourceTrack) -> Self {
+        let whole = Self::of(track);
+        let all = Shown {
+            first: 0,
+            end: whole.len(),
+        };
+        let last = whole.last_duration(track, all);
+        let mut times = Vec::with_capacity(whole.times.len() * 2);
+        for (rank, time) in whole.times.iter().enumerate() {
+            let next = whole.times.get(rank + 1);
+            let gap = next.map_or(last, |next| next.saturating_sub(*time));
+            // Before a pause the second field is no later than elsewhere.
+            let usual = whole.times.get(rank.saturating_sub(1));
+            let usual = usual.map_or(0, |before| time.saturating_sub(*before));
+            let gap = if usual > 0 { gap.min(usual) } else { gap };
+            times.extend([*time, time.saturating_add(gap / 2)]);
+        }
+        Self {
+            times,
+            numbers: whole.numbers,
+            fields: true,
+        }
     }
 
     fn sorted(track: &SourceTrack) -> Self {
@@ -69,6 +100,7 @@ impl Pictures {
         Self {
             times: all.iter().map(|(time, _)| *time).collect(),
             numbers: Some(all.iter().map(|(_, number)| *number).collect()),
+            fields: false,
         }
     }
 
@@ -95,10 +127,22 @@ impl Pictures {
 
     /// Sample number, in decode order, of the picture of that rank.
     pub(crate) fn number(&self, rank: u32) -> Option<u32> {
+        let rank = if self.fields { rank / 2 } else { rank };
         match &self.numbers {
-            None => (rank < self.len()).then_some(rank),
+            None => ((rank as usize) < self.samples()).then_some(rank),
             Some(numbers) => numbers.get(rank as usize).copied(),
         }
+    }
+
+    fn samples(&self) -> usize {
+        self.times.len() / if self.fields { 2 } else { 1 }
+    }
+
+    /// Movie time of the sample that holds the picture of that rank, and whether the picture is the
+    /// second field of it.
+    pub(crate) fn moment(&self, rank: u32) -> Option<(i64, bool)> {
+        let second = self.fields && rank % 2 == 1;
+        Some((self.time(rank - u32::from(second))?, second))
     }
 
     /// Ranks `r` (and finally the number of pictures) such that the first `r` samples in decode
@@ -145,6 +189,7 @@ impl Pictures {
         };
         let sample = track.samples.iter_from(number).next();
         let own = sample.map_or(0, |sample| i64::from(sample.duration));
+        let own = if self.fields { own / 2 } else { own };
         match track.edit.length {
             Some(length) => {
                 let end = track.edit.delay.saturating_add(length);

@@ -7,11 +7,11 @@ use super::passthrough::{self, Refusal};
 use super::pictures::{Pictures, Shown};
 use super::rate::{self, Cadence};
 use super::sound::SoundSpan;
-use super::{Inspection, Notes, limits, tracks};
+use super::{Inspection, Notes, limits, scan, tracks};
 use crate::error::{Error, Result};
 use crate::media::{
-    FrameMap, Passthrough, PicturePlan, PixelAspect, Policy, SourceIndex, SourceTrack, VideoInfo,
-    VideoMethod, VideoPlan, VideoRendition, VideoSpan,
+    FrameMap, Passthrough, PicturePlan, PixelAspect, Policy, Scan, SourceIndex, SourceTrack,
+    VideoInfo, VideoMethod, VideoPlan, VideoRendition, VideoSpan,
 };
 use crate::time::{FrameRate, Rounding, Ticks, Timescale};
 
@@ -38,6 +38,7 @@ struct Source<'a> {
     pictures: Pictures,
     policy: &'a Policy,
     inspection: &'a Inspection,
+    scan: Scan,
 }
 
 /// Plans the video of track `index`, held for the sound that goes beyond it.
@@ -53,7 +54,8 @@ pub(crate) fn plan(
     let info = tracks::video_info(track).ok_or_else(|| Error::internal("not a video track"))?;
     limits::check_picture(info)?;
     limits::check_pictures(track.samples.len())?;
-    let pictures = Pictures::of(track);
+    let scan = scan::decide(track, inspection.scan.as_ref(), notes);
+    let pictures = scan::pictures(track, scan);
     let source = Source {
         index,
         track,
@@ -61,6 +63,7 @@ pub(crate) fn plan(
         pictures,
         policy,
         inspection,
+        scan,
     };
     if policy.passthrough == Passthrough::Only {
         return source.plan_copied(notes);
@@ -189,6 +192,9 @@ impl Source<'_> {
     /// Frames at which segments of a copied top rung may begin, or why there is none.
     fn copied_points(&self, grid: &FrameGrid) -> Result<Vec<u32>, Refusal> {
         let (track, policy) = (self.track, self.policy);
+        if self.scan.is_fields() {
+            return Err("its pictures are interlaced".to_owned());
+        }
         let starts = passthrough::check_auto(track, &self.pictures, grid, policy, self.inspection)?;
         let (timescale, frame) = self.timescale(grid.cadence.output, true);
         let spans = copied_spans(&starts, grid.frames(), timescale, frame, policy);
@@ -305,6 +311,7 @@ impl Source<'_> {
                 orientation: self.info.orientation,
                 colour: self.info.colour,
                 light: self.info.light,
+                scan: self.scan,
             },
             renditions: Vec::new(),
         }

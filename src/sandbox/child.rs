@@ -41,6 +41,7 @@ pub fn run(
         Ok(TaskResult::Summary(summary)) => Reply::Summary(summary),
         Ok(TaskResult::Index(index)) => Reply::Index(*index),
         Ok(TaskResult::Configured(configured)) => Reply::Configured(configured),
+        Ok(TaskResult::Scanned(count)) => Reply::Scanned(count),
         Err(e) => Reply::Failed {
             kind: e.kind(),
             message: e.to_string(),

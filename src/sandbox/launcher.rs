@@ -21,8 +21,8 @@ use super::protocol::{Message, Reply, take, write_task};
 use super::{Options, PROGRAM, child};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
-    AudioTask, ConfigureTask, Configured, Damage, EncodedSample, IndexTask, SourceIndex, Task,
-    TaskSummary, VideoTask,
+    AudioTask, ConfigureTask, Configured, Damage, EncodedSample, IndexTask, ScanCount, ScanTask,
+    SourceIndex, Task, TaskSummary, VideoTask,
 };
 
 /// How much of a child's stderr is kept.
@@ -148,6 +148,28 @@ impl Launcher {
                 ..Configured::default()
             }),
             done => done,
+        }
+    }
+
+    /// Does a scan task.
+    ///
+    /// # Errors
+    /// As [`Self::video`].
+    pub fn scan(&self, task: &ScanTask, source: &File, spool: Option<&File>) -> Result<ScanCount> {
+        let mut no_samples = |_| Err(Error::internal("a scan task gave a sample"));
+        let receiver = Receiver {
+            on_sample: &mut no_samples,
+            spool: None,
+            room: 0,
+            poster: None,
+        };
+        let whole = Task::Scan(task.clone());
+        let never = AtomicBool::new(false);
+        match self.run(&whole, source, spool, &never, receiver)? {
+            Reply::Scanned(count) => Ok(count),
+            _ => Err(Error::internal(
+                "the media child answered a scan task with something else",
+            )),
         }
     }
 

@@ -14,13 +14,18 @@ mod bucket;
 #[cfg(feature = "transcode")]
 mod captions;
 #[cfg(feature = "transcode")]
+mod changes;
+#[cfg(feature = "transcode")]
 mod chapters;
+#[cfg(feature = "transcode")]
 mod clips;
 #[cfg(feature = "origin")]
 mod cloudfront;
 #[cfg(feature = "transcode")]
 mod colours;
 mod crash;
+#[cfg(feature = "transcode")]
+mod interlace;
 #[cfg(feature = "transcode")]
 mod joins;
 #[cfg(all(feature = "origin", feature = "transcode"))]
@@ -46,7 +51,11 @@ mod sources;
 mod splits;
 mod support;
 #[cfg(feature = "transcode")]
+mod sync;
+#[cfg(feature = "transcode")]
 mod text;
 #[cfg(all(feature = "origin", feature = "transcode"))]
 mod uploads;
+#[cfg(feature = "transcode")]
+mod upright;
 mod usage;

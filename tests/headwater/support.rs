@@ -149,6 +149,18 @@ pub(crate) fn packets(file: &Path, kind: &str) -> Vec<Packet> {
     text.lines().filter_map(packet).collect()
 }
 
+/// Peak signal-to-noise ratio of two raw pictures, in dB.
+#[cfg(feature = "transcode")]
+pub(crate) fn psnr_of(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let errors = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2));
+    let mean = errors.sum::<u64>() as f64 / a.len() as f64;
+    10.0 * (255.0 * 255.0 / mean.max(1e-9)).log10()
+}
+
 /// The processes that a run has started, by any of its threads.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else {

@@ -47,6 +47,7 @@ fn poster(source: &Source, size: (u32, u32)) -> PosterTask {
             orientation: info.orientation,
             colour: info.colour,
             light: info.light,
+            scan: headwater::media::Scan::AsMarked,
         },
         width: size.0,
         height: size.1,

@@ -156,6 +156,7 @@ pub(crate) fn whole(
         .map(|(number, time)| TaskFrame {
             source_time: *time,
             idr: number % gop == 0,
+            second_field: false,
         })
         .collect();
     let info = source.info();
@@ -176,6 +177,7 @@ pub(crate) fn whole(
             orientation: info.orientation,
             colour: info.colour,
             light: info.light,
+            scan: headwater::media::Scan::AsMarked,
         },
         joining: Joining::Seamless,
         renditions: sizes

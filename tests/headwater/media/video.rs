@@ -210,6 +210,7 @@ fn frame_grid_repeats_and_skips_pictures() {
         .map(|(number, n)| TaskFrame {
             source_time: times[n],
             idr: number % 50 == 0,
+            second_field: false,
         })
         .collect();
     task.keep = u32::try_from(task.frames.len()).unwrap();
