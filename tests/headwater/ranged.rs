@@ -137,6 +137,7 @@ fn one_chunk(path: &Path, passthrough: Passthrough, is_kind: fn(&Job) -> bool) {
     let indexed = faults.bytes.load(Ordering::SeqCst) - begun.0;
     let made = make(far, job);
     let read = faults.bytes.load(Ordering::SeqCst) - begun.0 - indexed;
+    eprintln!("{begun:?} bytes and reads to plan it");
     eprintln!(
         "{} objects of {job:?}: {indexed} bytes for the index, {read} for the samples, of {size}; {} \
          reads",
