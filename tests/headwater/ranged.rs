@@ -291,6 +291,49 @@ fn an_object_replaced_under_the_run_is_refused_by_name() {
 }
 
 #[test]
+fn a_run_that_waits_for_the_store_ends_when_it_is_told_to() {
+    let s3 = S3::start();
+    s3.put(
+        "talk.mp4",
+        &std::fs::read(fixture("talk.mp4")).unwrap(),
+        "tag",
+    );
+    s3.fault("talk.mp4", Fault::Delay(Duration::from_millis(200)));
+    let out = tempfile::tempdir().unwrap();
+    let url = format!("s3://{BUCKET}/talk.mp4");
+    let arguments = ["package", &url, "--out", out.path().to_str().unwrap()];
+    let run = command(&s3, &arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while s3.fetches("talk.mp4") < 1 {
+        assert!(Instant::now() < deadline, "nothing was fetched in a minute");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    s3.fault("talk.mp4", Fault::Delay(Duration::from_secs(25)));
+    while s3.fetches("talk.mp4") < 2 {
+        assert!(
+            Instant::now() < deadline,
+            "nothing more was fetched in a minute"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let told = Instant::now();
+    let kill = Command::new("kill").arg(run.id().to_string()).status();
+    assert!(kill.unwrap().success());
+    let ran: Ran = run.wait_with_output().unwrap().into();
+    assert!(
+        told.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        told.elapsed()
+    );
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("stopped"), "{}", ran.stderr);
+}
+
+#[test]
 fn what_cannot_be_had_is_told_with_its_exit_code() {
     let s3 = S3::start();
     let out = tempfile::tempdir().unwrap();
