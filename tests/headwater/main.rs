@@ -17,13 +17,13 @@ mod captions;
 mod changes;
 #[cfg(feature = "transcode")]
 mod chapters;
-#[cfg(feature = "transcode")]
-mod clips;
 #[cfg(feature = "origin")]
 mod cloudfront;
 #[cfg(feature = "transcode")]
 mod colours;
 mod crash;
+#[cfg(feature = "transcode")]
+mod every_clip;
 #[cfg(feature = "transcode")]
 mod interlace;
 #[cfg(feature = "transcode")]
