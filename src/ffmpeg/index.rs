@@ -25,7 +25,7 @@ use crate::time::{Rounding, Ticks, Timescale, gcd};
 
 /// Demuxers that may run: containers of media, and bare elementary streams. None of those that
 /// name other files (`hls`, `dash`, `concat`, `sdp`, `image2`, ...).
-const FORMATS: &str = "matroska,webm,mpegts,mpeg,mpegvideo,avi,flv,live_flv,ogg,h264,hevc,m4v,obu,\
+const FORMATS: &str = "matroska,webm,mpegts,mpeg,mpegvideo,avi,dv,flv,live_flv,ogg,h264,hevc,m4v,obu,\
                        ivf,mov,mp4,asf,wav,w64,aiff,caf,mp3,aac,ac3,eac3,flac,dts,amr";
 /// Bytes and microseconds that are looked at to learn what the streams are.
 const PROBE_BYTES: &str = "10000000";

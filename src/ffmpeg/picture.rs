@@ -38,6 +38,8 @@ pub(super) struct PictureFilter {
     container: Colour,
     light: Light,
     plan: PicturePlan,
+    /// Take one field of each picture.
+    one_field: bool,
     graph: Option<((Shape, Fit), filter::Graph)>,
 }
 
@@ -51,7 +53,17 @@ impl PictureFilter {
             container: plan.colour,
             light: plan.light,
             plan: plan.clone(),
+            one_field: false,
             graph: None,
+        }
+    }
+
+    /// As [`Self::new`], for pictures that are shown still and come as they were decoded: where they
+    /// are two fields, one is enough, and shows no combs.
+    pub(super) fn of_stills(width: u32, height: u32, plan: &PicturePlan) -> Self {
+        Self {
+            one_field: plan.scan.is_fields(),
+            ..Self::new(width, height, plan)
         }
     }
 
@@ -80,6 +92,7 @@ impl PictureFilter {
         let format = ffmpeg::format::Pixel::YUV420P;
         let format = shape.format == ffmpeg::ffi::AVPixelFormat::from(format) as i32;
         size && format
+            && !self.one_field
             && self.orientation == Orientation::default()
             && shape.colour == Colour::BT709
     }
@@ -90,6 +103,15 @@ impl PictureFilter {
             Some((made_for, graph)) if made_for == (shape, fit) => Ok(Graph(graph)),
             _ => Graph::new(shape, &self.chain(shape, fit)),
         }
+    }
+
+    /// The shape of what is taken of a picture.
+    fn taken(&self, shape: Shape) -> Shape {
+        let height = match self.one_field {
+            true => shape.height.div_ceil(2),
+            false => shape.height,
+        };
+        Shape { height, ..shape }
     }
 
     /// Where a picture of this shape goes in the frame, before it is turned.
@@ -103,7 +125,12 @@ impl PictureFilter {
 
     /// The filters, in order.
     fn chain(&self, shape: Shape, fit: Fit) -> String {
-        let mut chain = scale_chain(fit.width, fit.height, shape, self.light);
+        let mut chain = String::new();
+        if self.one_field {
+            chain.push_str("field=type=top,");
+        }
+        let shape = self.taken(shape);
+        chain.push_str(&scale_chain(fit.width, fit.height, shape, self.light));
         chain.push_str(&fit.bars());
         chain.push_str(&orientation_chain(self.orientation));
         chain
@@ -383,6 +410,42 @@ mod tests {
         let rgb = shape(480, ffmpeg::format::Pixel::RGB24, Colour::BT709);
         let colour = effective_colour(Colour::BT709, rgb);
         assert_eq!((colour.matrix, colour.full_range), (MATRIX_RGB, true));
+    }
+
+    /// A picture whose lines come from two moments: bright ones between dark ones.
+    fn combed() -> ffmpeg::Frame {
+        let mut picture = ffmpeg::frame::Video::new(ffmpeg::format::Pixel::YUV420P, 64, 64);
+        let stride = picture.stride(0);
+        for (number, row) in picture.data_mut(0).chunks_mut(stride).enumerate() {
+            row.fill(if number % 2 == 0 { 60 } else { 180 });
+        }
+        for plane in 1..3 {
+            picture.data_mut(plane).fill(128);
+        }
+        sys::share(&picture).expect("memory")
+    }
+
+    #[test]
+    fn a_still_of_two_fields_shows_one() {
+        let plan = PicturePlan {
+            width: 64,
+            height: 64,
+            pixel_aspect: crate::media::PixelAspect::SQUARE,
+            orientation: Orientation::default(),
+            colour: Colour::BT709,
+            light: Light::default(),
+            scan: crate::media::Scan::Fields { top_first: true },
+        };
+        let spread = |mut filter: PictureFilter| {
+            let picture = filter.push(&combed()).expect("filtered");
+            let picture = ffmpeg::frame::Video::from(picture);
+            let rows = picture.data(0).chunks(picture.stride(0)).take(32);
+            let middle: Vec<u8> = rows.map(|row| row[16]).collect();
+            let (least, most) = (middle.iter().min(), middle.iter().max());
+            most.expect("rows") - least.expect("rows")
+        };
+        assert!(spread(PictureFilter::of_stills(32, 64, &plan)) < 4);
+        assert!(spread(PictureFilter::new(32, 64, &plan)) > 60);
     }
 
     #[test]

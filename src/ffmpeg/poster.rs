@@ -58,7 +58,7 @@ fn brightest(
     let heartbeat = Heartbeat::new(output);
     let mut choice = Choice {
         from: task.from,
-        filter: PictureFilter::new(task.width, task.height, &task.picture),
+        filter: PictureFilter::of_stills(task.width, task.height, &task.picture),
         best: None,
     };
     for sample in &task.samples {

@@ -33,6 +33,7 @@ pub const ALLOWED_CODECS: &[&str] = &[
     "prores",
     "mjpeg",
     "dnxhd",
+    "dvvideo",
     "ffv1",
     "wmv2",
     "vc1",

@@ -193,3 +193,21 @@ fn sharp_drawings_stay_whole() {
     assert_eq!((made.frames, made.rate.as_str()), (30, "25.000"));
     assert_eq!(made.warnings, "[]");
 }
+
+/// DV of old cameras, in the containers it comes in: the bottom field is first.
+#[test]
+fn dv_becomes_fifty_pictures_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["camera.dv", "camera.avi", "camera.mov"] {
+        let moving = "testsrc2=s=720x576:r=50:d=0.8,hue=s=0";
+        let filter = "tinterlace=interleave_bottom,format=yuv420p,setfield=bff";
+        let arguments = [moving, "-vf", filter, "-c:v", "dvvideo", "-aspect", "4:3"];
+        let made = made(&clip(folder.path(), name, &arguments));
+        assert_eq!((made.frames, made.rate.as_str()), (40, "50.000"), "{name}");
+        assert!(
+            made.warnings.contains("bottom field first"),
+            "{name}: {}",
+            made.warnings
+        );
+    }
+}

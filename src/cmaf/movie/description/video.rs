@@ -92,6 +92,9 @@ fn name_without_config(format: &[u8; 4]) -> Option<&'static str> {
         b"jpeg" | b"mjpa" | b"mjpb" | b"AVDJ" | b"dmb1" => "mjpeg",
         b"apcn" | b"apch" | b"apcs" | b"apco" | b"ap4h" | b"ap4x" => "prores",
         b"AVdn" | b"AVdh" => "dnxhd",
+        // DV, DVCPRO in its variants, and DVCPRO HD.
+        b"dvc " | b"dvcp" | b"dvpp" | b"dvp " | b"dv5n" | b"dv5p" | b"dvh5" | b"dvh6" | b"dvhp"
+        | b"dvhq" => "dvvideo",
         b"s263" | b"h263" | b"H263" => "h263",
         b"png " | b"MPNG" => "png",
         b"m1v " | b"m1v1" | b"mpeg" | b"mp1v" => "mpeg1video",
