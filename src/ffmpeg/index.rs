@@ -27,6 +27,8 @@ use crate::time::{Rounding, Ticks, Timescale, gcd};
 /// name other files (`hls`, `dash`, `concat`, `sdp`, `image2`, ...).
 const FORMATS: &str = "matroska,webm,mpegts,mpeg,mpegvideo,avi,dv,flv,live_flv,ogg,h264,hevc,m4v,obu,\
                        ivf,mov,mp4,asf,wav,w64,aiff,caf,mp3,aac,ac3,eac3,flac,dts,amr";
+/// Coarser timescales are multiplied.
+const LEAST_TIMESCALE: u32 = 1000;
 /// Bytes and microseconds that are looked at to learn what the streams are.
 const PROBE_BYTES: &str = "10000000";
 const PROBE_MICROS: &str = "10000000";
@@ -378,9 +380,20 @@ impl Scale {
             u32::try_from(base.denominator()).ok()?,
         );
         let divisor = gcd(num, den).max(1);
+        Self::fine(num / divisor, den / divisor)
+    }
+
+    /// Ticks of `num / den` seconds, made finer where they are coarse: half a picture must be a whole
+    /// number of them.
+    fn fine(num: u32, den: u32) -> Option<Self> {
+        let by = match den {
+            0 => return None,
+            coarse @ 1..LEAST_TIMESCALE => LEAST_TIMESCALE.div_ceil(coarse).next_multiple_of(2),
+            _ => 1,
+        };
         Some(Self {
-            timescale: Timescale::new(den / divisor)?,
-            multiple: i64::from(num / divisor),
+            timescale: Timescale::new(den * by)?,
+            multiple: i64::from(num) * i64::from(by),
         })
     }
 
@@ -589,20 +602,23 @@ fn grid(track: &mut SourceTrack, stream: &ffmpeg::Stream<'_>, packets: &[Packet]
     if has_container && in_order && given.len() == packets.len() {
         return given;
     }
-    let rate = [stream.avg_frame_rate(), stream.rate()]
+    let scale = [stream.avg_frame_rate(), stream.rate()]
         .into_iter()
         .find_map(|rate| {
             let (num, den) = (
                 u32::try_from(rate.numerator()).ok()?,
                 u32::try_from(rate.denominator()).ok()?,
             );
-            (den > 0).then_some((Timescale::new(num)?, den))
+            (den > 0).then(|| Scale::fine(den, num))?
         });
-    let (timescale, frame) = rate.unwrap_or((Timescale::MILLIS, 40));
-    track.timescale = timescale;
+    let scale = scale.unwrap_or(Scale {
+        timescale: Timescale::MILLIS,
+        multiple: 40,
+    });
+    track.timescale = scale.timescale;
     (0..)
         .take(packets.len())
-        .map(|number: i64| number.saturating_mul(i64::from(frame)))
+        .map(|number: i64| scale.ticks(number))
         .collect()
 }
 

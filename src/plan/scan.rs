@@ -127,6 +127,15 @@ pub(crate) fn decide(track: &SourceTrack, count: Option<&ScanCount>, notes: &mut
     let combed = count.top_first + count.bottom_first;
     let decided = combed + count.whole;
     let is_marked = count.marked * 2 >= count.pictures;
+    if track
+        .samples
+        .iter()
+        .take(SAMPLES)
+        .all(|sample| sample.duration < 2)
+    {
+        // There is no time between the fields.
+        return Scan::AsMarked;
+    }
     let is_combed = is_marked || count.combs.saturating_mul(LEAST_TEETH) > count.pixels;
     if combed < LEAST_COMBED || combed * 5 < decided || !is_combed {
         return whole(track, count, notes);
