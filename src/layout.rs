@@ -15,6 +15,10 @@
 //! {revision}/text/{language}/{digest}/index.m3u8   media playlist of a text track
 //! {revision}/text/{language}/{digest}/{n}.vtt      its segments, n from 1
 //! {revision}/text/{language}/{digest}/whole.vtt    all of it, for DASH and `<track>`
+//! {revision}/trick/...  {revision}/trick-160/...      I-frame tracks, named as other tracks
+//! {revision}/thumbs/{n}.jpg                        thumbnails, n from 1
+//! {revision}/thumbs/index.m3u8  images.m3u8        I-frame playlist and image playlist of these
+//! {revision}/thumbs/thumbnails.vtt                 the same for web players
 //! r/{revision}/plan.json  conformance.json         private: the plan, and the rules' report
 //! r/{revision}/index.json                          private: the index of some sources
 //! ```
@@ -75,8 +79,40 @@ pub enum Key {
         language: LanguageTag,
         digest: String,
     },
+    /// `{revision}/thumbs/{number}.jpg`; numbers count from 1.
+    Thumbnail { revision: String, number: u32 },
+    /// `{revision}/thumbs/{name}`: what lists the thumbnails.
+    ThumbnailList {
+        revision: String,
+        list: ThumbnailList,
+    },
     /// `r/{revision}/{name}`: plan, report. Never served.
     Private { revision: String, name: String },
+}
+
+/// A list of all thumbnails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ThumbnailList {
+    /// `index.m3u8`: an HLS I-frame playlist.
+    IFrames,
+    /// `images.m3u8`: an image playlist, as Roku devices read it.
+    Images,
+    /// `thumbnails.vtt`: WebVTT whose cues are the names of pictures, for web players.
+    WebVtt,
+}
+
+impl ThumbnailList {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::IFrames, Self::Images, Self::WebVtt];
+
+    /// File name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IFrames => HLS_NAME,
+            Self::Images => "images.m3u8",
+            Self::WebVtt => "thumbnails.vtt",
+        }
+    }
 }
 
 /// File name of the HLS playlists, entry point, multivariant and media alike.
@@ -96,6 +132,11 @@ pub const INIT_NAME: &str = "init.mp4";
 
 /// Folder of all text tracks within a revision.
 pub const TEXT_FOLDER: &str = "text";
+/// Folder of the thumbnails within a revision.
+pub const THUMBNAILS_FOLDER: &str = "thumbs";
+/// What the names of I-frame tracks start with.
+const TRICK_TRACK: &str = "trick";
+
 /// File name of a text track in one piece.
 pub const WHOLE_TEXT_NAME: &str = "whole.vtt";
 
@@ -121,6 +162,11 @@ pub fn text_segment_name(number: u32) -> String {
 /// The name of segment `number` (from 1) within its track's folder.
 pub fn segment_name(number: u32) -> String {
     format!("{number}.m4s")
+}
+
+/// The name of thumbnail `number` (from 1) within its folder.
+pub fn thumbnail_name(number: u32) -> String {
+    format!("{number}.jpg")
 }
 
 /// What an object is, for its headers.
@@ -182,8 +228,12 @@ impl Key {
                 Kind::Text
             }
             Self::Chapters { .. } => Kind::Json,
+            Self::ThumbnailList { list, .. } => match list {
+                ThumbnailList::IFrames | ThumbnailList::Images => Kind::Playlist,
+                ThumbnailList::WebVtt => Kind::Text,
+            },
             Self::EntryDash | Self::Mpd { .. } => Kind::Mpd,
-            Self::EntryPoster => Kind::Jpeg,
+            Self::EntryPoster | Self::Thumbnail { .. } => Kind::Jpeg,
             Self::Record | Self::Private { .. } => Kind::Json,
             Self::Init { track, .. } if is_audio(track) => Kind::AudioInit,
             Self::Init { .. } => Kind::VideoInit,
@@ -230,6 +280,8 @@ impl Key {
             | Self::TextPlaylist { revision, .. }
             | Self::TextSegment { revision, .. }
             | Self::WholeText { revision, .. }
+            | Self::Thumbnail { revision, .. }
+            | Self::ThumbnailList { revision, .. }
             | Self::Private { revision, .. } => Some(revision),
         }
     }
@@ -267,6 +319,9 @@ impl Key {
             (revision, Some(CHAPTERS_TEXT_NAME), None) if is_revision(revision) => {
                 let revision = revision.into();
                 Some(Self::ChaptersText { revision })
+            }
+            (revision, Some(THUMBNAILS_FOLDER), Some(name)) if is_revision(revision) => {
+                parse_thumbnail(revision, name)
             }
             (revision, Some(track), Some(name)) if is_revision(revision) && is_track(track) => {
                 let (revision, track) = (revision.to_owned(), track.to_owned());
@@ -331,6 +386,13 @@ impl fmt::Display for Key {
                 "{revision}/{}/{WHOLE_TEXT_NAME}",
                 text_folder(language, digest)
             ),
+            Self::Thumbnail { revision, number } => {
+                let name = thumbnail_name(*number);
+                write!(f, "{revision}/{THUMBNAILS_FOLDER}/{name}")
+            }
+            Self::ThumbnailList { revision, list } => {
+                write!(f, "{revision}/{THUMBNAILS_FOLDER}/{}", list.name())
+            }
             Self::Private { revision, name } => write!(f, "r/{revision}/{name}"),
         }
     }
@@ -364,7 +426,18 @@ fn parse_text(revision: &str, (language, digest, name): (&str, &str, &str)) -> O
     })
 }
 
-/// Track names start with `v` (video) or `a-` (audio).
+/// `{revision}/thumbs/{name}`.
+fn parse_thumbnail(revision: &str, name: &str) -> Option<Key> {
+    let revision = revision.to_owned();
+    let mut lists = ThumbnailList::ALL.into_iter();
+    if let Some(list) = lists.find(|list| list.name() == name) {
+        return Some(Key::ThumbnailList { revision, list });
+    }
+    let number = parse_number(name.strip_suffix(".jpg")?)?;
+    Some(Key::Thumbnail { revision, number })
+}
+
+/// Track names start with `v` (video), `a-` (audio) or `trick` (I-frames).
 fn is_audio(track: &str) -> bool {
     track.starts_with("a-")
 }
@@ -384,7 +457,18 @@ fn is_lower_hex(text: &str) -> bool {
 }
 
 fn is_track(text: &str) -> bool {
-    is_name(text) && text.starts_with(['v', 'a'])
+    is_name(text) && (text.starts_with(['v', 'a']) || is_trick(text))
+}
+
+/// Whether a track is one of I-frames: `trick`, or `trick-` and a height.
+pub fn is_trick(track: &str) -> bool {
+    match track.strip_prefix(TRICK_TRACK) {
+        Some("") => true,
+        Some(rest) => rest
+            .strip_prefix('-')
+            .is_some_and(|height| parse_number(height).is_some()),
+        None => false,
+    }
 }
 
 /// Letters, digits, `-`, `_` and inner dots, at most 64 of them.
@@ -413,12 +497,12 @@ mod tests {
 
     fn key() -> impl Strategy<Value = Key> {
         let revision = REVISION.to_owned();
-        let track = prop_oneof![Just("v1080".to_owned()), Just("a-en".to_owned())];
+        let track = prop_oneof!["v1080", "a-en", "trick", "trick-[1-9][0-9]{0,3}"];
         let text = (
             prop_oneof!["en", "pt-BR", "zh-Hant-TW", "[a-z]{3}"],
             "[0-9a-f]{16}",
         );
-        let parts = (0_usize..15, track, 1_u32..u32::MAX, text);
+        let parts = (0_usize..17, track, 1_u32..u32::MAX, text);
         parts.prop_map(move |(which, track, number, (language, digest))| {
             let revision = revision.clone();
             let language = LanguageTag::parse(&language).expect("a tag");
@@ -454,6 +538,11 @@ mod tests {
                 11 => Key::EntryPoster,
                 12 => Key::Chapters { revision },
                 13 => Key::ChaptersText { revision },
+                14 => Key::Thumbnail { revision, number },
+                15 => Key::ThumbnailList {
+                    revision,
+                    list: ThumbnailList::ALL[number as usize % 3],
+                },
                 _ => Key::Private {
                     revision,
                     name: "plan.json".into(),
@@ -508,6 +597,12 @@ mod tests {
             "text/en/0123456789abcde/1.vtt",
             "text/../0123456789abcdef/1.vtt",
             "v1080/en/0123456789abcdef/1.vtt",
+            "thumbs/0.jpg",
+            "thumbs/1.m4s",
+            "thumbs/1.jpg/x",
+            "trick-/1.m4s",
+            "trick-016/1.m4s",
+            "tricky/1.m4s",
         ] {
             assert_eq!(Key::parse(&format!("{REVISION}/{rest}")), None, "{rest}");
         }

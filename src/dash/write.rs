@@ -6,9 +6,12 @@ use super::element::Element;
 use super::read::read;
 use crate::bandwidth::track_dash_bandwidth;
 use crate::error::{Error, Result};
-use crate::layout::{INIT_NAME, WHOLE_TEXT_NAME, segment_name, text_folder};
+use crate::layout::{
+    INIT_NAME, THUMBNAILS_FOLDER, WHOLE_TEXT_NAME, segment_name, text_folder, thumbnail_name,
+};
 use crate::media::{
-    AudioTrack, Chapter, Presentation, SegmentInfo, TextKind, TextTrack, TrackCommon, VideoTrack,
+    AudioTrack, Chapter, Presentation, SegmentInfo, Stills, TextKind, TextTrack, Thumbnails,
+    TrackCommon, TrickTrack, VideoTrack,
 };
 use crate::time::{FrameRate, Rounding, Ticks, Timescale, gcd};
 
@@ -18,6 +21,12 @@ use crate::time::{FrameRate, Rounding, Ticks, Timescale, gcd};
 const PROFILES: &str = "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019";
 /// The scheme of events that are chapters, whose text is the title. There is none of a standard.
 const CHAPTERS_SCHEME: &str = "urn:headwater:dash:chapters";
+/// DASH-IF IOP 4.3 3.2.9: a set for trick play of the set that the value names.
+const TRICK_MODE: &str = "http://dashif.org/guidelines/trickmode";
+/// `@id` of the main video set: the first of all sets.
+const MAIN_SET: u32 = 1;
+/// DASH-IF IOP 4.3 6.2.6: thumbnails in tiles of columns by rows.
+const THUMBNAIL_TILE: &str = "http://dashif.org/guidelines/thumbnail_tile";
 /// Numbers at or above this are inexact in players that compute with doubles (rule D09).
 const EXACT_LIMIT: u64 = 1 << 53;
 
@@ -59,7 +68,7 @@ pub fn mpd(presentation: &Presentation, base: &str) -> Result<String> {
         None => root,
     };
     let text = root.child(period).to_document();
-    check(&text, &tracks, &presentation.text, base)?;
+    check(&text, presentation, base)?;
     Ok(text)
 }
 
@@ -160,6 +169,11 @@ impl Writer<'_> {
         for (i, track) in presentation.text.iter().enumerate() {
             sets.push(self.text_set(track, default == Some(i)));
         }
+        // Behind all others: their numbers stay the same whether there are stills or not.
+        if let (Some(stills), Some(largest)) = (&presentation.stills, presentation.video.first()) {
+            sets.extend(self.trick_set(&stills.tracks, ratio(largest.width, largest.height)));
+            sets.push(self.thumbnail_set(&stills.thumbnails));
+        }
         let ids = 1_u32..;
         let with_id = |(id, mut set): (u32, Element)| {
             set.attributes.insert(0, ("id".to_owned(), id.to_string()));
@@ -226,6 +240,57 @@ impl Writer<'_> {
             .children(further.map(|(_, value)| role(value)));
         let representations = tracks.iter().map(representation);
         Some(self.with_representations(set, &commons, representations))
+    }
+
+    /// The I-frame tracks, for the main video set, which is the first (rule D19).
+    fn trick_set(&self, tracks: &[TrickTrack], shape: String) -> Option<Element> {
+        let first = tracks.first()?;
+        let commons: Vec<_> = tracks.iter().map(|track| &track.common).collect();
+        let set = start_set("video", &commons)
+            .with(
+                "maxWidth",
+                tracks.iter().map(|t| t.width).max().unwrap_or(0),
+            )
+            .with(
+                "maxHeight",
+                tracks.iter().map(|t| t.height).max().unwrap_or(0),
+            )
+            .with("maxFrameRate", first.frame_rate)
+            .with("par", shape)
+            .with("maxPlayoutRate", first.max_speed)
+            .with("codingDependency", false)
+            .child(descriptor("EssentialProperty", TRICK_MODE, MAIN_SET));
+        let representation = |track: &TrickTrack| {
+            self.representation(&track.common)
+                .with("width", track.width)
+                .with("height", track.height)
+                .with("frameRate", track.frame_rate)
+                .with("sar", "1:1")
+        };
+        let representations = tracks.iter().map(representation);
+        Some(self.with_representations(set, &commons, representations))
+    }
+
+    /// The thumbnails, each a tile by itself (rule D18).
+    fn thumbnail_set(&self, thumbnails: &Thumbnails) -> Element {
+        let folder = format!("{}{THUMBNAILS_FOLDER}/", self.base.replace('$', "$$"));
+        let template = Element::new("SegmentTemplate")
+            .with("timescale", thumbnails.timescale.get())
+            .with("media", format_args!("{folder}$Number$.jpg"))
+            .with("startNumber", 1)
+            .with("duration", thumbnails.duration);
+        let bandwidth = u32::try_from(thumbnails.rates.peak_bps).unwrap_or(u32::MAX);
+        let representation = Element::new("Representation")
+            .with("id", THUMBNAILS_FOLDER)
+            .with("bandwidth", bandwidth.max(1))
+            .with("width", thumbnails.width)
+            .with("height", thumbnails.height)
+            .child(descriptor("EssentialProperty", THUMBNAIL_TILE, "1x1"));
+        Element::new("AdaptationSet")
+            .with("contentType", "image")
+            .with("mimeType", "image/jpeg")
+            .child(template)
+            .child(representation)
     }
 
     /// A text track as one WebVTT file beside the segments (rules D12, D22): its times count from
@@ -428,13 +493,23 @@ fn ratio(width: u32, height: u32) -> String {
 }
 
 /// Reads what was written and compares it with what was meant.
-fn check(text: &str, tracks: &[&TrackCommon], text_tracks: &[TextTrack], base: &str) -> Result<()> {
+fn check(text: &str, presentation: &Presentation, base: &str) -> Result<()> {
     let mpd = read(text)?;
+    let mut tracks = all_tracks(presentation);
+    let text_tracks = &presentation.text;
+    let stills = presentation.stills.as_ref();
+    let stills = stills.filter(|_| !presentation.video.is_empty());
+    tracks.extend(
+        stills
+            .iter()
+            .flat_map(|stills| stills.tracks.iter().map(|t| &t.common)),
+    );
     if let Some(problem) = mpd.problems.first() {
         let message = format!("written MPD, line {}: {}", problem.line, problem.message);
         return Err(Error::internal(message));
     }
-    if mpd.representations().count() != tracks.len() + text_tracks.len() {
+    let count = tracks.len() + text_tracks.len() + usize::from(stills.is_some());
+    if mpd.representations().count() != count {
         return Err(Error::internal(
             "written MPD: the number of Representations is wrong",
         ));
@@ -459,7 +534,26 @@ fn check(text: &str, tracks: &[&TrackCommon], text_tracks: &[TextTrack], base: &
             return Err(differs(&track.id));
         }
     }
+    if let Some(Stills { thumbnails, .. }) = stills {
+        let found = find(THUMBNAILS_FOLDER).ok_or_else(|| differs(THUMBNAILS_FOLDER))?;
+        if !thumbnails_agree(found, thumbnails, base) {
+            return Err(differs(THUMBNAILS_FOLDER));
+        }
+    }
     Ok(())
+}
+
+fn thumbnails_agree(
+    representation: &super::Representation,
+    thumbnails: &Thumbnails,
+    base: &str,
+) -> bool {
+    let expected = (1..=thumbnails.count).map(|number| {
+        let name = thumbnail_name(number);
+        Some(format!("{base}{THUMBNAILS_FOLDER}/{name}"))
+    });
+    let found = representation.segments().map(|s| Some(s.ok()?.url));
+    found.eq(expected)
 }
 
 fn segments_agree(
@@ -503,6 +597,29 @@ mod tests {
         let text = mpd(&example::with_text(), "0123/").expect("writes");
         let (_, text) = text.split_once("contentType=\"text\"").expect("there");
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn stills_stand_in_a_trick_set_and_a_set_of_tiles() {
+        let text = mpd(&example::with_stills(), "0123/").expect("writes");
+        let (_, text) = text.split_once("maxPlayoutRate").expect("there");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn another_reader_sees_the_stills() {
+        let text = mpd(&example::with_stills(), "0123/").expect("writes");
+        let theirs = dash_mpd_core::parse(&text).expect("reads");
+        let sets = &theirs.periods[0].adaptations;
+        let trick = sets.iter().find(|set| set.codingDependency.is_some());
+        let trick = trick.expect("a trick set");
+        let property = &trick.essential_property[0];
+        assert_eq!(property.value, sets[0].id);
+        assert_eq!(property.schemeIdUri, TRICK_MODE);
+        let tiles = sets.last().expect("sets");
+        assert_eq!(tiles.mimeType.as_deref(), Some("image/jpeg"));
+        let template = tiles.SegmentTemplate.as_ref().expect("a template");
+        assert_eq!(template.media.as_deref(), Some("0123/thumbs/$Number$.jpg"));
     }
 
     #[test]
@@ -644,6 +761,7 @@ mod tests {
             hdr,
             audio_only,
             example::with_text(),
+            example::with_stills(),
         ] {
             let path = folder.path().join("manifest.mpd");
             std::fs::write(&path, mpd(&presentation, "0/").expect("writes")).expect("stores");

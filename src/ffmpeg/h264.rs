@@ -31,6 +31,17 @@ pub(super) struct Start {
     /// How full the decoder's buffer is when decoding starts, in percent; `None` for x264's own
     /// idea (90).
     pub fullness_percent: Option<u32>,
+    /// Which pictures lean on others.
+    pub gop: Gop,
+}
+
+/// Which pictures lean on others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gop {
+    /// All but the IDR pictures, which are where they are asked for.
+    Long,
+    /// None: each is an IDR picture, and none is held back.
+    IntraOnly,
 }
 
 /// What x264's threads do.
@@ -53,6 +64,7 @@ impl Start {
             threads: encode.recipe.threads,
             threading: Threading::Slices,
             fullness_percent: None,
+            gop: Gop::Long,
         }
     }
 }
@@ -176,7 +188,10 @@ fn encoded(packet: &ffmpeg::Packet) -> Result<EncodedPicture> {
 
 fn options(encode: &VideoEncode, start: Start) -> ffmpeg::Dictionary<'static> {
     let recipe = &encode.recipe;
-    let references = references(recipe.preset, recipe.level, encode.width, encode.height);
+    let references = match start.gop {
+        Gop::Long => references(recipe.preset, recipe.level, encode.width, encode.height),
+        Gop::IntraOnly => 1,
+    };
     let mut options = ffmpeg::Dictionary::new();
     options.set("preset", recipe.preset.name());
     options.set("profile", "high");
@@ -188,6 +203,10 @@ fn options(encode: &VideoEncode, start: Start) -> ffmpeg::Dictionary<'static> {
     let mut settings = format!(
         "keyint=infinite:min-keyint=1:scenecut=0:open-gop=0:stitchable=1:force-cfr=1:ref={references}"
     );
+    if start.gop == Gop::IntraOnly {
+        // Not keyint=1, which x264 tells with a flag that makes it another profile (High 10 Intra).
+        settings.push_str(":bframes=0:mbtree=0:rc-lookahead=0:sync-lookahead=0");
+    }
     if let Some(percent) = start.fullness_percent {
         settings.push_str(&format!(":vbv-init=0.{:02}", percent.clamp(1, 99)));
     }

@@ -23,6 +23,7 @@ mod picture;
 mod poster;
 mod scan;
 mod selection;
+mod stills;
 mod sys;
 mod text;
 mod times;

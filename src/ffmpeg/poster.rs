@@ -116,11 +116,8 @@ fn mean_luma(picture: &ffmpeg::Frame) -> Result<u64> {
     Ok(sum / count.max(1))
 }
 
-/// JFIF means full range, the coefficients of BT.601, and chroma between the pixels.
 fn to_jpeg(picture: &ffmpeg::Frame) -> Result<Bytes> {
-    let chain = "zscale=matrixin=709:rangein=limited:matrix=470bg:range=full:chromal=center,\
-                 format=yuvj420p";
-    let mut graph = Graph::new(sys::shape(picture), chain)?;
+    let mut graph = Graph::new(sys::shape(picture), &jpeg::chain(None))?;
     let full = graph.one(picture)?;
-    jpeg::encode(&full)
+    jpeg::encode(&full, jpeg::POSTER_QUANTISER)
 }

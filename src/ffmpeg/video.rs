@@ -11,10 +11,11 @@ use ffmpeg_next as ffmpeg;
 
 use super::decode::{Decoder, Kind, can_skip_unreferenced, reorder_depth};
 use super::deinterlace::Deinterlacer;
-use super::h264::{EncodedPicture, H264Encoder, Start, Threading};
+use super::h264::{EncodedPicture, Gop, H264Encoder, Start, Threading};
 use super::heartbeat::Heartbeat;
 use super::picture::PictureFilter;
 use super::selection::{Chosen, Selection, moment};
+use super::stills::{self, Stills};
 use super::sys;
 use crate::error::{Error, Result};
 use crate::media::{
@@ -70,8 +71,24 @@ pub(super) fn run(
             let second = scope.spawn(move || encoding.run(&scaled));
             rungs.push((first, second));
         }
-        let decoded = decode(task, files, &heartbeat, &queues);
-        drop(queues);
+        let (stills_queue, stills) = match &task.stills {
+            Some(wanted) => {
+                let stills = Stills::open(task, wanted, output, &heartbeat)?;
+                let (queue, pictures) = sync_channel(stills::QUEUE);
+                (
+                    Some(queue),
+                    Some(scope.spawn(move || stills.run(&pictures))),
+                )
+            }
+            None => (None, None),
+        };
+        let outlets = Outlets {
+            task,
+            rungs: &queues,
+            stills: stills_queue.as_ref(),
+        };
+        let decoded = decode(task, files, &heartbeat, outlets);
+        drop((queues, stills_queue));
         let mut configs = Vec::new();
         let mut failure = None;
         for (scaling, encoding) in rungs {
@@ -85,6 +102,11 @@ pub(super) fn run(
                 Err(error) if !is_stopped(&error) => failure = Some(error),
                 _ => {}
             }
+        }
+        match stills.map(|stills| joined(stills.join())) {
+            Some(Ok(tracks)) => configs.extend(tracks),
+            Some(Err(error)) => failure = failure.or(Some(error)),
+            None => {}
         }
         // Without a picture the rungs fail too, for want of one; the decoder knows why.
         let (damage, decoded) = match (decoded, failure) {
@@ -125,6 +147,7 @@ fn start(task: &VideoTask, encode: &VideoEncode) -> Start {
             threading: Threading::Pictures,
             // The title's first segment starts as it does when it is made with others.
             fullness_percent: (task.first_frame > 0).then_some(ALONE_FULLNESS_PERCENT),
+            gop: Gop::Long,
         },
     }
 }
@@ -187,7 +210,7 @@ fn decode(
     task: &VideoTask,
     files: &TaskFiles,
     heartbeat: &Heartbeat<'_>,
-    queues: &[SyncSender<Arc<Picture>>],
+    outlets: Outlets<'_>,
 ) -> Result<Report> {
     let kind = Kind::Video {
         size: (task.picture.width, task.picture.height),
@@ -200,7 +223,7 @@ fn decode(
     let mut stage = Stage {
         deinterlacer: Deinterlacer::new(task.picture.scan),
         selection: Selection::new(&task.frames),
-        queues,
+        outlets,
         size: None,
         changes: Vec::new(),
     };
@@ -232,11 +255,19 @@ fn decode(
 struct Stage<'a> {
     deinterlacer: Deinterlacer,
     selection: Selection<'a, ffmpeg::Frame>,
-    queues: &'a [SyncSender<Arc<Picture>>],
+    outlets: Outlets<'a>,
     /// Size of the picture before.
     size: Option<(u32, u32)>,
     /// Where the size changed, in words.
     changes: Vec<(i64, String)>,
+}
+
+/// Where pictures go.
+#[derive(Clone, Copy)]
+struct Outlets<'a> {
+    task: &'a VideoTask,
+    rungs: &'a [SyncSender<Arc<Picture>>],
+    stills: Option<&'a SyncSender<Arc<Picture>>>,
 }
 
 impl Stage<'_> {
@@ -280,7 +311,9 @@ impl Stage<'_> {
     fn send(&self, chosen: Vec<Picture>) -> Result<()> {
         for picture in chosen {
             let picture = Arc::new(picture);
-            for queue in self.queues {
+            let outlets = &self.outlets;
+            let wanted = |_: &&_| stills::wants(outlets.task, picture.number);
+            for queue in outlets.rungs.iter().chain(outlets.stills.filter(wanted)) {
                 queue
                     .send(Arc::clone(&picture))
                     .map_err(|_| Error::internal(STOPPED))?;

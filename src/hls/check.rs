@@ -2,7 +2,7 @@
 
 use m3u8_rs::Playlist as Theirs;
 
-use super::playlist::{MediaPlaylist, MultivariantPlaylist, Playlist as Ours};
+use super::playlist::{MediaPlaylist, MultivariantPlaylist, Playlist as Ours, Variant};
 use super::read::read;
 use crate::error::{Error, Result};
 
@@ -49,22 +49,14 @@ fn compare_multivariant(
 ) -> Agreement {
     let independent = (ours.independent_segments, theirs.independent_segments);
     same(independent.0, independent.1, "EXT-X-INDEPENDENT-SEGMENTS")?;
-    same(
-        ours.variants.len(),
-        theirs.variants.len(),
-        "the number of variants",
-    )?;
-    for (ours, theirs) in ours.variants.iter().zip(&theirs.variants) {
-        let average = theirs.average_bandwidth;
-        let resolution = theirs.resolution.map(|r| (r.width, r.height));
-        let ours_resolution = ours.resolution().map(|(w, h)| (u64::from(w), u64::from(h)));
-        same(ours.uri.as_str(), &theirs.uri, "a variant's URI")?;
-        same(ours.bandwidth_bps(), Some(theirs.bandwidth), "BANDWIDTH")?;
-        same(ours.average_bandwidth_bps(), average, "AVERAGE-BANDWIDTH")?;
-        same(ours.codecs(), theirs.codecs.as_deref(), "CODECS")?;
-        same(ours_resolution, resolution, "RESOLUTION")?;
-        same(ours.audio(), theirs.audio.as_deref(), "AUDIO")?;
-        same(ours.subtitles(), theirs.subtitles.as_deref(), "SUBTITLES")?;
+    // They list both kinds of variant together.
+    let (i_frames, variants): (Vec<_>, Vec<_>) = theirs.variants.iter().partition(|v| v.is_i_frame);
+    let pairs = [
+        (&ours.variants, variants),
+        (&ours.i_frame_variants, i_frames),
+    ];
+    for (ours, theirs) in pairs {
+        compare_variants(ours, &theirs)?;
     }
     same(
         ours.renditions.len(),
@@ -85,6 +77,23 @@ fn compare_multivariant(
             theirs.characteristics.as_deref(),
             "CHARACTERISTICS",
         )?;
+    }
+    Ok(())
+}
+
+fn compare_variants(ours: &[Variant], theirs: &[&m3u8_rs::VariantStream]) -> Agreement {
+    same(ours.len(), theirs.len(), "the number of variants")?;
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        let average = theirs.average_bandwidth;
+        let resolution = theirs.resolution.map(|r| (r.width, r.height));
+        let ours_resolution = ours.resolution().map(|(w, h)| (u64::from(w), u64::from(h)));
+        same(ours.uri.as_str(), &theirs.uri, "a variant's URI")?;
+        same(ours.bandwidth_bps(), Some(theirs.bandwidth), "BANDWIDTH")?;
+        same(ours.average_bandwidth_bps(), average, "AVERAGE-BANDWIDTH")?;
+        same(ours.codecs(), theirs.codecs.as_deref(), "CODECS")?;
+        same(ours_resolution, resolution, "RESOLUTION")?;
+        same(ours.audio(), theirs.audio.as_deref(), "AUDIO")?;
+        same(ours.subtitles(), theirs.subtitles.as_deref(), "SUBTITLES")?;
     }
     Ok(())
 }

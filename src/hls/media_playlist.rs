@@ -30,7 +30,7 @@ pub(super) fn text_target_duration(track: &TextTrack) -> u32 {
     rounded_seconds(extinf_micros(&track.segments, track.timescale).max())
 }
 
-fn rounded_seconds(longest_micros: Option<u64>) -> u32 {
+pub(super) fn rounded_seconds(longest_micros: Option<u64>) -> u32 {
     let seconds = longest_micros.unwrap_or(0).saturating_add(500_000) / 1_000_000;
     u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
 }
@@ -101,7 +101,10 @@ impl Listed<'_> {
 
 /// Each segment's `EXTINF` in microseconds. Borders are rounded rather than lengths, so that the
 /// sum over any run is within a microsecond of the truth (rule H07).
-fn extinf_micros(segments: &[SegmentInfo], timescale: Timescale) -> impl Iterator<Item = u64> + '_ {
+pub(super) fn extinf_micros(
+    segments: &[SegmentInfo],
+    timescale: Timescale,
+) -> impl Iterator<Item = u64> + '_ {
     let mut ticks: i64 = 0;
     let mut border: i64 = 0;
     segments.iter().map(move |segment| {

@@ -12,6 +12,7 @@ mod media_playlist;
 mod multivariant;
 mod playlist;
 mod read;
+mod stills;
 
 pub use attributes::{Attribute, AttributeList};
 pub use chapters::{CHAPTERS_DATA_ID, chapters_json};
@@ -25,6 +26,7 @@ pub use playlist::{
 pub use read::{
     Document, Line, LineContent, MAX_PLAYLIST_BYTES, MAX_PLAYLIST_LINES, Problem, Tag, read,
 };
+pub use stills::{i_frame_playlist, image_playlist, still_target_duration, thumbnail_playlist};
 
 /// The names of the tags (R 4.4).
 mod tag {
@@ -46,6 +48,7 @@ mod tag {
     pub(super) const PLAYLIST_TYPE: &str = "EXT-X-PLAYLIST-TYPE";
     pub(super) const I_FRAMES_ONLY: &str = "EXT-X-I-FRAMES-ONLY";
     pub(super) const IMAGES_ONLY: &str = "EXT-X-IMAGES-ONLY";
+    pub(super) const TILES: &str = "EXT-X-TILES";
     pub(super) const MEDIA: &str = "EXT-X-MEDIA";
     pub(super) const STREAM_INF: &str = "EXT-X-STREAM-INF";
     pub(super) const I_FRAME_STREAM_INF: &str = "EXT-X-I-FRAME-STREAM-INF";
@@ -75,6 +78,6 @@ mod tag {
         "EXT-X-PRELOAD-HINT",
         "EXT-X-RENDITION-REPORT",
         "EXT-X-SKIP",
-        "EXT-X-TILES",
+        TILES,
     ];
 }

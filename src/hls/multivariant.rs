@@ -9,9 +9,10 @@ use super::media_playlist::{VERSION, target_duration, text_target_duration};
 use super::{check, tag};
 use crate::bandwidth::{average_bps, peak_bps, track_average_bps, track_peak_bps};
 use crate::error::{Error, Result};
-use crate::layout::{CHAPTERS_NAME, HLS_NAME, text_folder};
+use crate::layout::{CHAPTERS_NAME, HLS_NAME, THUMBNAILS_FOLDER, ThumbnailList, text_folder};
 use crate::media::{
-    AudioTrack, Colour, Presentation, TextKind, TextTrack, TrackCommon, VideoTrack,
+    AudioTrack, Colour, Presentation, StillRates, Stills, TextKind, TextTrack, TrackCommon,
+    VideoTrack,
 };
 use crate::time::FrameRate;
 
@@ -40,6 +41,7 @@ pub fn multivariant(presentation: &Presentation, base: &str) -> Result<String> {
         groups: groups(&presentation.audio),
         text: &presentation.text,
         has_chapters: !presentation.chapters.is_empty(),
+        stills: presentation.stills.as_ref(),
     };
     let mut variants = Vec::new();
     if presentation.video.is_empty() {
@@ -75,6 +77,7 @@ pub fn first_variant(presentation: &Presentation) -> Result<Option<&VideoTrack>>
         groups: groups(&presentation.audio),
         text: &presentation.text,
         has_chapters: false,
+        stills: presentation.stills.as_ref(),
     };
     let mut first: Option<(u64, &VideoTrack)> = None;
     for track in &presentation.video {
@@ -223,6 +226,19 @@ fn language(track: &AudioTrack) -> &str {
     }
 }
 
+/// The `EXT-X-I-FRAME-STREAM-INF` of stills in that codec.
+fn i_frame_attributes(
+    rates: StillRates,
+    codecs: &str,
+    (width, height): (u32, u32),
+) -> AttributeList {
+    AttributeList::new()
+        .plain("BANDWIDTH", rates.peak_bps.max(1))
+        .plain("AVERAGE-BANDWIDTH", rates.average_bps)
+        .quoted("CODECS", codecs)
+        .plain("RESOLUTION", format_args!("{width}x{height}"))
+}
+
 /// One `EXT-X-STREAM-INF` and its URI.
 struct Variant {
     rates: Rates,
@@ -256,6 +272,7 @@ struct Writer<'a> {
     groups: Vec<Group<'a>>,
     text: &'a [TextTrack],
     has_chapters: bool,
+    stills: Option<&'a Stills>,
 }
 
 impl Writer<'_> {
@@ -419,7 +436,37 @@ impl Writer<'_> {
         {
             let _ = writeln!(text, "#{}:{attributes}\n{uri}", tag::STREAM_INF);
         }
+        for (tag, attributes) in self.stills() {
+            let _ = writeln!(text, "#{tag}:{attributes}");
+        }
         text
+    }
+
+    /// Trick play (rules H43 to H48): I-frame tracks, and thumbnails as pictures of their own, with
+    /// what only Roku devices read behind (H49).
+    fn stills(&self) -> Vec<(&'static str, AttributeList)> {
+        let mut tags = Vec::new();
+        let Some(Stills { tracks, thumbnails }) = self.stills else {
+            return tags;
+        };
+        for track in tracks {
+            let size = (track.width, track.height);
+            let attributes = i_frame_attributes(track.rates, &track.common.codecs, size)
+                .plain("VIDEO-RANGE", "SDR")
+                .quoted("URI", self.uri(&track.common));
+            tags.push((tag::I_FRAME_STREAM_INF, attributes));
+        }
+        let folder = format!("{}{THUMBNAILS_FOLDER}/", self.base);
+        let size = (thumbnails.width, thumbnails.height);
+        for (tag, codec, list) in [
+            (tag::I_FRAME_STREAM_INF, "mjpg", ThumbnailList::IFrames),
+            (tag::IMAGE_STREAM_INF, "jpeg", ThumbnailList::Images),
+        ] {
+            let attributes = i_frame_attributes(thumbnails.rates, codec, size)
+                .quoted("URI", format_args!("{folder}{}", list.name()));
+            tags.push((tag, attributes));
+        }
+        tags
     }
 
     /// The `EXT-X-MEDIA` of each text track; at most one of them is the default.
@@ -527,6 +574,16 @@ mod tests {
     fn text_stands_in_one_group_of_every_variant() {
         let text = multivariant(&example::with_text(), "r/").expect("writes");
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn stills_stand_behind_the_variants() {
+        let text = multivariant(&example::with_stills(), "r/").expect("writes");
+        let (_, stills) = text.split_once("v360/index.m3u8\n").expect("there");
+        insta::assert_snapshot!(stills);
+        let playlist = written(&example::with_stills());
+        assert_eq!(playlist.i_frame_variants.len(), 2);
+        assert_eq!(playlist.image_variants.len(), 1);
     }
 
     #[test]

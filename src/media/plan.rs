@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chapter, Colour, Disposition, Light, Orientation, PixelAspect, Preset, Scan, TextRendition,
+    Chapter, Colour, Disposition, Light, Orientation, PixelAspect, Preset, Scan, StillsPlan,
+    TextRendition,
 };
 use crate::time::{FrameRate, Ticks, Timescale};
 
@@ -77,6 +78,9 @@ pub struct VideoPlan {
     pub picture: PicturePlan,
     /// The rungs, largest picture first.
     pub renditions: Vec<VideoRendition>,
+    /// I-frame tracks and thumbnails, where they are wanted and pictures are decoded at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stills: Option<StillsPlan>,
 }
 
 impl VideoPlan {

@@ -102,6 +102,8 @@ pub struct Policy {
     /// for stereo alone.
     #[cfg_attr(feature = "origin", schema(minimum = 0, maximum = 768_000))]
     pub audio_bitrate_surround: u32,
+    /// Make I-frame tracks for trick play, and thumbnails, wherever pictures are decoded.
+    pub trick_play: bool,
 }
 
 impl Default for Policy {
@@ -118,6 +120,7 @@ impl Default for Policy {
             audio_bitrate: 128_000,
             audio_bitrate_low: 64_000,
             audio_bitrate_surround: 384_000,
+            trick_play: true,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chapter, Colour, Disposition, LanguageTag, Waiver};
+use super::{Chapter, Colour, Disposition, LanguageTag, Stills, Waiver};
 use crate::time::{FrameRate, Ticks, Timescale};
 
 /// A whole presentation of one revision.
@@ -32,6 +32,9 @@ pub struct Presentation {
     /// The chapters, in order of their starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chapters: Vec<Chapter>,
+    /// Trick play and thumbnails, once all is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stills: Option<Stills>,
 }
 
 /// What every track has.
@@ -184,6 +187,7 @@ impl TextTrack {
 #[allow(missing_docs, reason = "test data that explains itself")]
 pub(crate) mod example {
     use super::*;
+    use crate::media::{StillRates, Thumbnails, TrickTrack};
 
     /// 10.01 seconds at 30000/1001 frames a second in segments of 4.004 s; audio of 48 kHz.
     pub(crate) fn presentation() -> Presentation {
@@ -220,6 +224,7 @@ pub(crate) mod example {
             waivers: Vec::new(),
             warnings: Vec::new(),
             chapters: Vec::new(),
+            stills: None,
         }
     }
 
@@ -233,6 +238,62 @@ pub(crate) mod example {
             ],
             ..presentation()
         }
+    }
+
+    /// The same with an I-frame track of two pictures a segment, and five thumbnails.
+    pub(crate) fn with_stills() -> Presentation {
+        Presentation {
+            stills: Some(Stills {
+                tracks: vec![trick().0],
+                thumbnails: Thumbnails {
+                    width: 400,
+                    height: 226,
+                    timescale: timescale(30_000),
+                    duration: 60_060,
+                    count: 5,
+                    bytes: 60_000,
+                    rates: StillRates {
+                        peak_bps: 70_000,
+                        average_bps: 48_000,
+                    },
+                },
+            }),
+            ..presentation()
+        }
+    }
+
+    /// The I-frame track, and its fragments by segment.
+    pub(crate) fn trick() -> (TrickTrack, Vec<Vec<SegmentInfo>>) {
+        let common = common(
+            "trick",
+            "avc1.64001e",
+            30_000,
+            &[120_120, 120_120, 60_060],
+            12,
+        );
+        let halves = |segment: &SegmentInfo| {
+            let half = |bytes| SegmentInfo {
+                duration: segment.duration / 2,
+                bytes,
+            };
+            vec![
+                half(segment.bytes / 3),
+                half(segment.bytes - segment.bytes / 3),
+            ]
+        };
+        let fragments = common.segments.iter().map(halves).collect();
+        let track = TrickTrack {
+            common,
+            width: 640,
+            height: 360,
+            frame_rate: FrameRate::new(30_000, 30 * 1001).expect("valid"),
+            max_speed: 30,
+            rates: StillRates {
+                peak_bps: 200_000,
+                average_bps: 110_000,
+            },
+        };
+        (track, fragments)
     }
 
     pub(crate) fn text(language: &str, name: &str, kind: TextKind, default: bool) -> TextTrack {
@@ -331,9 +392,16 @@ mod tests {
     #[test]
     fn records_without_text_stay_as_they_were() {
         let json = serde_json::to_string(&example::presentation()).expect("writes");
-        assert!(!json.contains("\"text\""));
+        assert!(!json.contains("\"text\"") && !json.contains("\"stills\""));
         let read: Presentation = serde_json::from_str(&json).expect("reads");
         assert_eq!(read, example::presentation());
+    }
+
+    #[test]
+    fn records_with_stills_read_the_same() {
+        let json = serde_json::to_string(&example::with_stills()).expect("writes");
+        let read: Presentation = serde_json::from_str(&json).expect("reads");
+        assert_eq!(read, example::with_stills());
     }
 
     #[test]

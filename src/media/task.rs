@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, PicturePlan, Place, ScanCount, ScanTask, VideoRecipe};
+use super::{Codec, PicturePlan, Place, ScanCount, ScanTask, StillsTask, VideoRecipe};
 use crate::time::{FrameRate, Timescale};
 
 /// Work for one child process.
@@ -85,6 +85,9 @@ pub struct VideoTask {
     pub joining: Joining,
     /// What to encode.
     pub renditions: Vec<VideoEncode>,
+    /// Still pictures to make on the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stills: Option<StillsTask>,
 }
 
 /// How a stretch of video meets what is encoded before and after it.
@@ -223,14 +226,16 @@ pub struct Configured {
 /// An encoded sample as a child hands it over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedSample {
-    /// Which of the task's renditions.
+    /// Which of the task's renditions; of a video task also its stills, which come after them:
+    /// [`StillsTask`].
     pub rendition: u32,
     /// Video: presentation number on the plan's frame grid (samples come in decode order).
     /// Audio: frame number on the rendition's frame grid.
     pub frame: u32,
     /// IDR picture, or any AAC frame.
     pub sync: bool,
-    /// H.264: length-prefixed NAL units without parameter sets. AAC: the raw frame.
+    /// H.264: length-prefixed NAL units without parameter sets. AAC: the raw frame. A thumbnail:
+    /// a JPEG.
     pub data: bytes::Bytes,
 }
 
@@ -246,7 +251,8 @@ pub struct Damage {
 /// What a child reports when it has delivered everything.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TaskSummary {
-    /// Decoder configuration of each rendition: an `avcC` or an AudioSpecificConfig.
+    /// Decoder configuration of each rendition, and of each I-frame track after them: an `avcC` or
+    /// an AudioSpecificConfig.
     pub configs: Vec<Vec<u8>>,
     /// What was damaged.
     pub damage: Vec<Damage>,

@@ -15,6 +15,9 @@ pub enum Job {
         renditions: Vec<usize>,
         /// Which segments.
         run: ChunkSpan,
+        /// Make the stills of those segments, too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stills: bool,
     },
     /// Repackage the source's own video samples.
     CopyVideo {

@@ -14,7 +14,7 @@ use super::gate::Admission;
 use super::range::Selection;
 use super::reply::{self, Lines, Page, Reply};
 use super::request::Request;
-use crate::layout::{self, Key, Kind};
+use crate::layout::{self, Key, Kind, ThumbnailList};
 use crate::telemetry::{Class, CmsdFacts, ObjectType, StreamType, StreamingFormat, cmsd_static};
 
 impl Shared {
@@ -201,13 +201,19 @@ fn class(key: &Key) -> Class {
     match key {
         Key::EntryHls | Key::EntryDash => Class::Entry,
         Key::EntryPoster => Class::Poster,
+        Key::Thumbnail { .. }
+        | Key::ThumbnailList {
+            list: ThumbnailList::WebVtt,
+            ..
+        } => Class::Thumbnail,
         Key::Init { .. } => Class::Init,
         Key::Segment { .. } => Class::Segment,
         Key::TextSegment { .. } | Key::WholeText { .. } | Key::ChaptersText { .. } => Class::Text,
         Key::Multivariant { .. }
         | Key::Mpd { .. }
         | Key::MediaPlaylist { .. }
-        | Key::TextPlaylist { .. } => Class::Manifest,
+        | Key::TextPlaylist { .. }
+        | Key::ThumbnailList { .. } => Class::Manifest,
         Key::Chapters { .. } | Key::Record | Key::Private { .. } => Class::Other,
     }
 }

@@ -1,7 +1,8 @@
 //! The work that is left: which segments to make, and together with which.
 
 use super::stored::Stored;
-use crate::media::{AudioMethod, ChunkSpan, Job, Plan, VideoMethod};
+use crate::layout::Key;
+use crate::media::{AudioMethod, ChunkSpan, Job, Plan, StillsPlan, VideoMethod};
 
 /// Everything that `stored` lacks, in the order it is to be made: the start of the title first,
 /// and of equal starts what is quickly made (sound, copies) before what is not.
@@ -30,7 +31,12 @@ fn video_jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
                 }
             }
         }
-        let encode = |(run, renditions)| Job::EncodeVideo { renditions, run };
+        encodes.add_stills(&stored.missing_stills(video, *chunk));
+        let encode = |shared: Shared| Job::EncodeVideo {
+            renditions: shared.renditions,
+            run: shared.run,
+            stills: shared.stills,
+        };
         jobs.extend(encodes.0.into_iter().map(encode));
     }
     jobs
@@ -67,7 +73,10 @@ fn audio_jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
                     encodes.add(*member, run);
                 }
             }
-            let encode = |(run, renditions)| Job::EncodeAudio { renditions, run };
+            let encode = |shared: Shared| Job::EncodeAudio {
+                renditions: shared.renditions,
+                run: shared.run,
+            };
             jobs.extend(encodes.0.into_iter().map(encode));
         }
     }
@@ -82,17 +91,31 @@ pub(super) fn lacking(plan: &Plan, job: &Job, stored: &Stored) -> Vec<Job> {
             together.add(rendition, run);
         }
     }
-    let narrowed = |(run, renditions): (ChunkSpan, Vec<usize>)| match job {
-        Job::EncodeVideo { .. } => Job::EncodeVideo { renditions, run },
-        Job::EncodeAudio { .. } => Job::EncodeAudio { renditions, run },
-        Job::CopyVideo { rendition, .. } => Job::CopyVideo {
-            rendition: *rendition,
+    if let (Job::EncodeVideo { stills: true, .. }, Some(video)) = (job, &plan.video) {
+        together.add_stills(&stored.missing_stills(video, job.run()));
+    }
+    let narrowed = |shared: Shared| {
+        let Shared {
             run,
-        },
-        Job::CopyAudio { rendition, .. } => Job::CopyAudio {
-            rendition: *rendition,
-            run,
-        },
+            renditions,
+            stills,
+        } = shared;
+        match job {
+            Job::EncodeVideo { .. } => Job::EncodeVideo {
+                renditions,
+                run,
+                stills,
+            },
+            Job::EncodeAudio { .. } => Job::EncodeAudio { renditions, run },
+            Job::CopyVideo { rendition, .. } => Job::CopyVideo {
+                rendition: *rendition,
+                run,
+            },
+            Job::CopyAudio { rendition, .. } => Job::CopyAudio {
+                rendition: *rendition,
+                run,
+            },
+        }
     };
     together.0.into_iter().map(narrowed).collect()
 }
@@ -112,6 +135,43 @@ pub(super) fn members<'a>(plan: &'a Plan, job: &Job) -> Vec<(usize, &'a str)> {
     }
 }
 
+/// The ids of the tracks that a job makes segments of: its renditions and, with stills, the I-frame
+/// tracks.
+pub(super) fn tracks<'a>(plan: &'a Plan, job: &Job) -> Vec<&'a str> {
+    let members = members(plan, job).into_iter().map(|(_, id)| id);
+    members
+        .chain(stills_of(plan, job).iter().flat_map(|stills| {
+            let tracks = stills.tracks.iter();
+            tracks.map(|track| track.id.as_str())
+        }))
+        .collect()
+}
+
+/// The stills that a job makes, too.
+pub(super) fn stills_of<'a>(plan: &'a Plan, job: &Job) -> Option<&'a StillsPlan> {
+    match job {
+        Job::EncodeVideo { stills: true, .. } => plan.video.as_ref()?.stills.as_ref(),
+        _ => None,
+    }
+}
+
+/// The keys of the thumbnails that a job makes.
+pub(super) fn thumbnails(plan: &Plan, revision: &str, job: &Job) -> Vec<Key> {
+    let (Some(stills), Some(video)) = (stills_of(plan, job), &plan.video) else {
+        return Vec::new();
+    };
+    let run = job.run();
+    let segments = video.segments.iter().skip(run.first_segment as usize);
+    let numbers = segments
+        .take(run.segments as usize)
+        .flat_map(|segment| stills.thumbnails.numbers(segment));
+    let key = |number| Key::Thumbnail {
+        revision: revision.to_owned(),
+        number,
+    };
+    numbers.map(key).collect()
+}
+
 /// The job that makes segment `number` (from 1) of the rendition `track` and nothing else.
 pub(super) fn single(plan: &Plan, track: &str, number: u32) -> Option<Job> {
     let run = ChunkSpan {
@@ -127,6 +187,7 @@ pub(super) fn single(plan: &Plan, track: &str, number: u32) -> Option<Job> {
             VideoMethod::Encode(_) => Job::EncodeVideo {
                 renditions: vec![rendition],
                 run,
+                stills: false,
             },
         });
     }
@@ -143,13 +204,90 @@ pub(super) fn single(plan: &Plan, track: &str, number: u32) -> Option<Job> {
 
 /// Renditions grouped by the run they lack, so that each picture is decoded once for all.
 #[derive(Default)]
-struct Together(Vec<(ChunkSpan, Vec<usize>)>);
+struct Together(Vec<Shared>);
+
+/// What is made with one decode.
+struct Shared {
+    run: ChunkSpan,
+    renditions: Vec<usize>,
+    stills: bool,
+}
 
 impl Together {
     fn add(&mut self, rendition: usize, run: ChunkSpan) {
-        match self.0.iter_mut().find(|(other, _)| *other == run) {
-            Some((_, renditions)) => renditions.push(rendition),
-            None => self.0.push((run, vec![rendition])),
+        match self.0.iter_mut().find(|shared| shared.run == run) {
+            Some(shared) => shared.renditions.push(rendition),
+            None => self.0.push(Shared {
+                run,
+                renditions: vec![rendition],
+                stills: false,
+            }),
         }
+    }
+
+    /// The stills of those segments (from 0, ascending): with renditions, where some are made of
+    /// those segments, else by themselves.
+    fn add_stills(&mut self, segments: &[u32]) {
+        let mut alone: Vec<ChunkSpan> = Vec::new();
+        for segment in segments {
+            let covers = |run: &ChunkSpan| {
+                (run.first_segment..run.first_segment + run.segments).contains(segment)
+            };
+            if let Some(shared) = self.0.iter_mut().find(|shared| covers(&shared.run)) {
+                shared.stills = true;
+                continue;
+            }
+            match alone.last_mut() {
+                Some(run) if run.first_segment + run.segments == *segment => run.segments += 1,
+                _ => alone.push(ChunkSpan {
+                    first_segment: *segment,
+                    segments: 1,
+                }),
+            }
+        }
+        self.0.extend(alone.into_iter().map(|run| Shared {
+            run,
+            renditions: Vec::new(),
+            stills: true,
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(first_segment: u32, segments: u32) -> ChunkSpan {
+        ChunkSpan {
+            first_segment,
+            segments,
+        }
+    }
+
+    fn rows(together: Together) -> Vec<(ChunkSpan, Vec<usize>, bool)> {
+        let row = |shared: Shared| (shared.run, shared.renditions, shared.stills);
+        together.0.into_iter().map(row).collect()
+    }
+
+    #[test]
+    fn stills_ride_along_where_something_is_made_and_go_alone_where_not() {
+        let mut together = Together::default();
+        together.add(0, run(1, 5));
+        together.add(2, run(1, 5));
+        together.add_stills(&[0, 1, 2, 3, 4, 5]);
+        assert_eq!(
+            rows(together),
+            [(run(1, 5), vec![0, 2], true), (run(0, 1), Vec::new(), true)]
+        );
+    }
+
+    #[test]
+    fn stills_alone_are_made_in_runs() {
+        let mut together = Together::default();
+        together.add_stills(&[2, 3, 6]);
+        assert_eq!(
+            rows(together),
+            [(run(2, 2), Vec::new(), true), (run(6, 1), Vec::new(), true)]
+        );
     }
 }

@@ -11,11 +11,13 @@ use super::damage;
 use super::init::{audio_init, track_colour, video_init};
 use super::prepare::Prepared;
 use super::progress::{Event, Progress};
+use super::stills::{self, Still, StillsCutter};
 use super::{check_stop, init_key, segment_key};
 use crate::cmaf::fragment::{FragmentKind, FragmentSample, fragment, fragment_head};
 use crate::cmaf::init_segment::{TrackInit, init_segment};
 use crate::codec::captions;
 use crate::error::{Error, ErrorKind, Result};
+use crate::layout::Key;
 use crate::media::{
     AudioRendition, ChunkSpan, Colour, EncodedSample, Job, Joining, Place, REORDER_FRAMES,
     SourceTrack, TaskSummary, VideoPlan, VideoRendition,
@@ -166,17 +168,28 @@ struct Work<'a> {
 impl Work<'_> {
     fn job(&self, job: &Job) -> Result<()> {
         match job {
-            Job::EncodeVideo { renditions, run } => self.encode_video(renditions, *run),
+            Job::EncodeVideo {
+                renditions,
+                run,
+                stills,
+            } => self.encode_video(renditions, *run, *stills),
             Job::EncodeAudio { renditions, run } => self.encode_audio(renditions, *run),
             Job::CopyVideo { rendition, run } => self.copy_video(*rendition, *run),
             Job::CopyAudio { rendition, run } => self.copy_audio(*rendition, *run),
         }
     }
 
-    fn encode_video(&self, renditions: &[usize], run: ChunkSpan) -> Result<()> {
+    fn encode_video(&self, renditions: &[usize], run: ChunkSpan, stills: bool) -> Result<()> {
         let video = self.maker.video()?;
-        let joining = self.attempt.joining;
-        let task = self.maker.lowering.video_task(run, renditions, joining)?;
+        let (joining, lowering) = (self.attempt.joining, &self.maker.lowering);
+        let task = match stills {
+            true => lowering.video_task_with_stills(run, renditions, joining)?,
+            false => lowering.video_task(run, renditions, joining)?,
+        };
+        let mut stills = match stills {
+            true => Some(StillsCutter::new(video, run)?),
+            false => None,
+        };
         let specs: Vec<&VideoRendition> = renditions
             .iter()
             .map(|rendition| &video.renditions[*rendition])
@@ -190,17 +203,55 @@ impl Work<'_> {
         let stop = self.attempt.stop;
         let places = task.samples.iter().map(|sample| sample.place);
         let (source, spool) = self.maker.files(places, stop)?;
-        let mut cut = |sample| self.cut(&mut cutters, kind, sample);
+        let mut take = |sample: EncodedSample| {
+            let still = (sample.rendition as usize).checked_sub(cutters.len());
+            match (still, &mut stills) {
+                (Some(which), Some(stills)) => self.put_still(stills.push(which, sample)?),
+                _ => self.cut(&mut cutters, kind, sample),
+            }
+        };
         let launcher = self.launcher();
-        let summary = launcher.video(&task, source.file(), spool, stop, &mut cut)?;
+        let summary = launcher.video(&task, source.file(), spool, stop, &mut take)?;
         self.finish(&cutters, run, &summary, task.timescale)?;
-        for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
-            self.maker.put_init(
-                &spec.id,
-                &video_init(video, spec, Colour::BT709, &config, composition_delay)?,
-            )?;
+        let tracks = video.stills.iter().filter(|_| stills.is_some());
+        let tracks: Vec<VideoRendition> = tracks
+            .flat_map(|stills| stills.tracks.iter().map(stills::as_rendition))
+            .collect();
+        if let Some(stills) = stills {
+            stills.finish()?;
+        }
+        let configs = configs(&summary, specs.len() + tracks.len())?;
+        let specs = specs.into_iter().map(|spec| (spec, composition_delay));
+        let tracks = tracks.iter().map(|track| (track, 0));
+        for ((spec, delay), config) in specs.chain(tracks).zip(configs) {
+            let init = video_init(video, spec, Colour::BT709, &config, delay)?;
+            self.maker.put_init(&spec.id, &init)?;
         }
         Ok(())
+    }
+
+    fn put_still(&self, still: Option<Still>) -> Result<()> {
+        match still {
+            None => Ok(()),
+            Some(Still::Segment {
+                track,
+                number,
+                bytes,
+            }) => {
+                let stills = self.maker.video()?.stills.as_ref();
+                let track = stills.and_then(|stills| stills.tracks.get(track));
+                let track = track.ok_or_else(|| Error::internal("the plan has no such stills"))?;
+                self.store_segment(&track.id, number, bytes)
+            }
+            Some(Still::Thumbnail { number, jpeg }) => {
+                self.maker.prepared.source.check_unchanged()?;
+                let key = Key::Thumbnail {
+                    revision: self.maker.prepared.revision.clone(),
+                    number,
+                };
+                self.maker.store.create(&key, vec![jpeg]).map(drop)
+            }
+        }
     }
 
     fn encode_audio(&self, renditions: &[usize], run: ChunkSpan) -> Result<()> {
@@ -244,9 +295,8 @@ impl Work<'_> {
         for (segmenter, track) in cutters {
             segmenter.finish().map_err(|e| e.context(track))?;
         }
-        let Some((_, track)) = cutters.first() else {
-            return Ok(());
-        };
+        // Stills by themselves have no cutter here.
+        let track = cutters.first().map_or("stills", |(_, track)| *track);
         let (store, revision) = (&self.maker.store, &self.maker.prepared.revision);
         damage::keep(
             store,

@@ -25,6 +25,7 @@ mod progress;
 mod publish;
 mod record;
 mod slots;
+mod stills;
 mod stored;
 mod summary;
 mod text;
@@ -172,8 +173,11 @@ impl Maker {
     /// When the store is away.
     pub fn lacking(&self, job: &Job) -> Result<Vec<Job>> {
         let plan = &self.prepared.plan;
-        let tracks = jobs::members(plan, job).into_iter().map(|(_, id)| id);
-        let stored = Stored::look_up(&self.store, &self.prepared.revision, tracks, job.run())?;
+        let revision = &self.prepared.revision;
+        let tracks = jobs::tracks(plan, job).into_iter();
+        let mut stored = Stored::look_up(&self.store, revision, tracks, job.run())?;
+        let thumbnails = jobs::thumbnails(plan, revision, job);
+        stored.look_up_thumbnails(&self.store, &thumbnails)?;
         Ok(jobs::lacking(plan, job, &stored))
     }
 
@@ -183,19 +187,28 @@ impl Maker {
     /// When the store is away or full.
     pub fn take_over(&self, from: &BlockingStore, job: &Job) -> Result<()> {
         let run = job.run();
-        for (_, track) in jobs::members(&self.prepared.plan, job) {
+        let (plan, revision) = (&self.prepared.plan, &self.prepared.revision);
+        for track in jobs::tracks(plan, job) {
             for number in run.first_segment + 1..=run.first_segment + run.segments {
-                let key = segment_key(&self.prepared.revision, track, number);
+                let key = segment_key(revision, track, number);
                 self.store.take_over(from, &key)?;
             }
+        }
+        if let Some(stills) = jobs::stills_of(plan, job) {
+            // Those of renditions are made before any segment is.
+            for track in &stills.tracks {
+                self.store.take_over(from, &init_key(revision, &track.id))?;
+            }
+        }
+        for key in jobs::thumbnails(plan, revision, job) {
+            self.store.take_over(from, &key)?;
         }
         Ok(())
     }
 
-    /// The ids of the renditions that `job` makes.
+    /// The ids of the tracks that `job` makes segments of.
     pub fn tracks(&self, job: &Job) -> Vec<&str> {
-        let members = jobs::members(&self.prepared.plan, job);
-        members.into_iter().map(|(_, id)| id).collect()
+        jobs::tracks(&self.prepared.plan, job)
     }
 
     /// The job that makes segment `number` (from 1) of `track`; `None` when none is planned.
@@ -219,6 +232,11 @@ impl Maker {
         let sizes = record::Sizes::Measured(&stored);
         let mut presentation = record::presentation(&self.store, &self.prepared, &sizes)?;
         self.put_text(&mut presentation)?;
+        let stills = record::measure_stills(&self.store, &self.prepared, &stored)?;
+        if let Some(measured) = stills {
+            publish::write_still_lists(&self.store, &presentation, &measured)?;
+            presentation.stills = Some(measured.stills);
+        }
         let report = publish::publish(&self.store, &presentation)?;
         Ok((presentation, report))
     }

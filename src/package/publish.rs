@@ -6,12 +6,14 @@ use bytes::Bytes;
 
 use super::kept_index;
 use super::prepare::Prepared;
+use super::record::MeasuredStills;
 use crate::dash;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hls;
-use crate::layout::{HLS_NAME, Key, MPD_NAME, RECORD_NAME};
+use crate::layout::{HLS_NAME, Key, MPD_NAME, RECORD_NAME, ThumbnailList};
 use crate::media::Presentation;
 use crate::store::BlockingStore;
+use crate::text;
 use crate::verify::{self, Fetch, Report, RuleReport, Status};
 use url::Url;
 
@@ -126,6 +128,41 @@ pub(super) fn write_playlists(store: &BlockingStore, presentation: &Presentation
             track: track.id.clone(),
         };
         store.create(&key, vec![Bytes::from(playlist)])?;
+    }
+    Ok(())
+}
+
+/// Writes the I-frame playlists and the lists of thumbnails. Replaced, not created: a run that mends
+/// a damaged folder measures other sizes.
+pub(super) fn write_still_lists(
+    store: &BlockingStore,
+    presentation: &Presentation,
+    measured: &MeasuredStills,
+) -> Result<()> {
+    let revision = || presentation.revision.clone();
+    let MeasuredStills { stills, fragments } = measured;
+    for (track, fragments) in stills.tracks.iter().zip(fragments) {
+        let key = Key::MediaPlaylist {
+            revision: revision(),
+            track: track.common.id.clone(),
+        };
+        store.replace(
+            &key,
+            hls::i_frame_playlist(&track.common, fragments)?.into(),
+        )?;
+    }
+    let (thumbnails, duration) = (&stills.thumbnails, presentation.duration);
+    for list in ThumbnailList::ALL {
+        let text = match list {
+            ThumbnailList::IFrames => hls::thumbnail_playlist(thumbnails, duration)?,
+            ThumbnailList::Images => hls::image_playlist(thumbnails, duration)?,
+            ThumbnailList::WebVtt => text::thumbnails(thumbnails, duration),
+        };
+        let key = Key::ThumbnailList {
+            revision: revision(),
+            list,
+        };
+        store.replace(&key, text.into())?;
     }
     Ok(())
 }

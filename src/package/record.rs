@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::damage;
 use super::prepare::Prepared;
+use super::stills;
 use super::stored::Stored;
 use super::{init_key, segment_key};
 use crate::cmaf;
@@ -12,11 +13,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
 use crate::media::{
     AudioForm, AudioMethod, AudioRendition, AudioTrack, Colour, ExpectedRates, Plan, Presentation,
-    SegmentInfo, TrackCommon, VideoMethod, VideoPlan, VideoRendition, VideoTrack,
+    SegmentInfo, Stills, ThumbnailPlan, Thumbnails, TrackCommon, TrickTrack, VideoMethod,
+    VideoPlan, VideoRendition, VideoTrack,
 };
 use crate::segmenter::last_audio_duration;
 use crate::store::BlockingStore;
-use crate::time::Timescale;
+use crate::time::{FrameRate, Timescale};
 
 /// Where the sizes of segments come from.
 #[derive(Debug)]
@@ -55,7 +57,15 @@ pub(super) fn total_bytes(presentation: &Presentation) -> u64 {
                 .map(|segment| segment.bytes)
                 .sum::<u64>()
     };
-    video.chain(audio).map(track_bytes).sum()
+    let stills = presentation.stills.iter();
+    let thumbnails: u64 = stills.clone().map(|s| s.thumbnails.bytes).sum();
+    let tracks = stills.flat_map(|stills| stills.tracks.iter().map(|track| &track.common));
+    thumbnails
+        + video
+            .chain(audio)
+            .chain(tracks)
+            .map(track_bytes)
+            .sum::<u64>()
 }
 
 /// The record of what was made: planned times, measured sizes, codecs as the init segments say.
@@ -112,6 +122,111 @@ pub(super) fn presentation(
         waivers: plan.waivers.clone(),
         chapters: plan.chapters.clone(),
         warnings,
+        stills: None,
+    })
+}
+
+/// The stills as stored, with what only a part of the playlists needs.
+pub(super) struct MeasuredStills {
+    pub(super) stills: Stills,
+    /// The fragments of each I-frame track, by segment.
+    pub(super) fragments: Vec<Vec<Vec<SegmentInfo>>>,
+}
+
+/// What was made of stills; `None` where none are planned.
+///
+/// # Errors
+/// `DataLoss` when a part of them is not in the store.
+pub(super) fn measure_stills(
+    store: &BlockingStore,
+    prepared: &Prepared,
+    stored: &Stored,
+) -> Result<Option<MeasuredStills>> {
+    let Some(video) = &prepared.plan.video else {
+        return Ok(None);
+    };
+    let Some(plan) = &video.stills else {
+        return Ok(None);
+    };
+    let revision = &prepared.revision;
+    let mut tracks = Vec::new();
+    let mut all = Vec::new();
+    for spec in &plan.tracks {
+        let durations = video
+            .segments
+            .iter()
+            .map(|span| span.duration.unsigned_abs());
+        let sizes = Sizes::Measured(stored);
+        let common = common(
+            store,
+            revision,
+            &sizes,
+            &spec.id,
+            video.timescale,
+            durations,
+        )?;
+        let fragments = stills::fragments(store, revision, &spec.id, common.segments.len())?;
+        let pictures: Vec<SegmentInfo> = fragments.iter().flatten().copied().collect();
+        tracks.push(TrickTrack {
+            common,
+            width: spec.width,
+            height: spec.height,
+            frame_rate: still_rate(video, plan.step_frames)?,
+            max_speed: plan.step_frames.max(1),
+            rates: stills::rates(&pictures, video.timescale),
+        });
+        all.push(fragments);
+    }
+    let stills = Stills {
+        tracks,
+        thumbnails: measure_thumbnails(prepared, video, &plan.thumbnails, stored)?,
+    };
+    Ok(Some(MeasuredStills {
+        stills,
+        fragments: all,
+    }))
+}
+
+/// One picture in `step` frames.
+fn still_rate(video: &VideoPlan, step: u32) -> Result<FrameRate> {
+    let rate = video.frame_rate;
+    let denominator = rate.denominator().checked_mul(step);
+    denominator
+        .and_then(|denominator| FrameRate::new(rate.numerator(), denominator))
+        .ok_or_else(|| Error::internal("I-frames at no rate that can be written"))
+}
+
+fn measure_thumbnails(
+    prepared: &Prepared,
+    video: &VideoPlan,
+    plan: &ThumbnailPlan,
+    stored: &Stored,
+) -> Result<Thumbnails> {
+    let frame = u64::from(video.frame_duration.unwrap_or(0));
+    let duration = u64::from(plan.step_frames) * frame;
+    let mut left = u64::from(video.frames) * frame;
+    let count = plan.count(video.frames);
+    let mut pictures = Vec::new();
+    for number in 1..=count {
+        let bytes = stored.thumbnail_size(number).ok_or_else(|| {
+            let key = Key::Thumbnail {
+                revision: prepared.revision.clone(),
+                number,
+            };
+            Error::new(ErrorKind::DataLoss, format!("{key} is not in the store"))
+        })?;
+        let duration = duration.min(left);
+        left -= duration;
+        pictures.push(SegmentInfo { duration, bytes });
+    }
+    Ok(Thumbnails {
+        width: plan.width,
+        height: plan.height,
+        timescale: video.timescale,
+        duration,
+        count,
+        bytes: pictures.iter().map(|picture| picture.bytes).sum(),
+        rates: stills::rates(&pictures, video.timescale),
     })
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{init_key, segment_key};
 use crate::error::Result;
 use crate::layout::Key;
-use crate::media::{ChunkSpan, Plan};
+use crate::media::{ChunkSpan, Plan, VideoPlan};
 use crate::store::BlockingStore;
 
 /// The tracks of one revision as the store holds them.
@@ -18,6 +18,8 @@ pub struct Stored {
     segments: BTreeMap<String, BTreeMap<u32, u64>>,
     /// Tracks whose init segment is there.
     inits: BTreeSet<String>,
+    /// Sizes in bytes of the thumbnails, by number (from 1).
+    thumbnails: BTreeMap<u32, u64>,
 }
 
 impl Stored {
@@ -35,10 +37,26 @@ impl Stored {
                 Some(Key::Init { track, .. }) => {
                     stored.inits.insert(track);
                 }
+                Some(Key::Thumbnail { number, .. }) => {
+                    stored.thumbnails.insert(number, object.size);
+                }
                 _ => {}
             }
         }
         Ok(stored)
+    }
+
+    /// Asks for some thumbnails, one by one.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub(super) fn look_up_thumbnails(&mut self, store: &BlockingStore, keys: &[Key]) -> Result<()> {
+        for key in keys {
+            if let (Key::Thumbnail { number, .. }, Some(size)) = (key, store.length(key)?) {
+                self.thumbnails.insert(*number, size);
+            }
+        }
+        Ok(())
     }
 
     /// Asks for the segments `run` of some tracks only, one by one.
@@ -83,6 +101,28 @@ impl Stored {
         self.segments.get(track)?.get(&number).copied()
     }
 
+    /// The size of thumbnail `number`, if it is there.
+    pub(super) fn thumbnail_size(&self, number: u32) -> Option<u64> {
+        self.thumbnails.get(&number).copied()
+    }
+
+    /// The segments (from 0) of `chunk` of whose stills something is missing.
+    pub(super) fn missing_stills(&self, video: &VideoPlan, chunk: ChunkSpan) -> Vec<u32> {
+        let Some(stills) = &video.stills else {
+            return Vec::new();
+        };
+        let segments = (chunk.first_segment..).take(chunk.segments as usize);
+        let lacks = |segment: &u32| {
+            let has =
+                |id: &str| self.inits.contains(id) && self.segment_size(id, segment + 1).is_some();
+            let span = video.segments.get(*segment as usize);
+            let mut numbers = span.into_iter().flat_map(|s| stills.thumbnails.numbers(s));
+            !stills.tracks.iter().all(|track| has(&track.id))
+                || numbers.any(|number| !self.thumbnails.contains_key(&number))
+        };
+        segments.filter(lacks).collect()
+    }
+
     /// How many segments of a track are there.
     pub(super) fn count(&self, track: &str) -> u32 {
         let count = self.segments.get(track).map_or(0, BTreeMap::len);
@@ -117,17 +157,18 @@ impl Stored {
     }
 }
 
-/// Segments in all renditions of a plan.
+/// Segments in all renditions and I-frame tracks of a plan.
 pub(super) fn planned_segments(plan: &Plan) -> u64 {
     tracks(plan).map(|(_, count)| count as u64).sum()
 }
 
 /// Renditions of a plan.
 pub(super) fn rendition_count(plan: &Plan) -> usize {
-    tracks(plan).count()
+    let video = plan.video.as_ref();
+    plan.audio.len() + video.map_or(0, |video| video.renditions.len())
 }
 
-/// Ids and segment counts of all renditions.
+/// Ids and segment counts of all renditions and I-frame tracks.
 fn tracks(plan: &Plan) -> impl Iterator<Item = (&str, usize)> {
     let video = plan.video.iter().flat_map(|video| {
         video
@@ -139,7 +180,11 @@ fn tracks(plan: &Plan) -> impl Iterator<Item = (&str, usize)> {
         .audio
         .iter()
         .map(|audio| (audio.id.as_str(), audio.segments.len()));
-    video.chain(audio)
+    let stills = plan.video.iter().flat_map(|video| {
+        let tracks = video.stills.iter().flat_map(|stills| &stills.tracks);
+        tracks.map(|track| (track.id.as_str(), video.segments.len()))
+    });
+    video.chain(audio).chain(stills)
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ fn half(width: u32, height: u32) -> Option<Rung> {
 }
 
 /// The picture scaled to a short side, in even numbers, no larger than the source.
-fn scaled(width: u32, height: u32, side: u32) -> Rung {
+pub(crate) fn scaled(width: u32, height: u32, side: u32) -> Rung {
     let short = width.min(height).max(1);
     let side = side.min(short);
     let scale = |length: u32| {

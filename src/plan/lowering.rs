@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::media::{
     AudioEncode, AudioMethod, AudioRendition, AudioSetting, AudioTask, ChunkSpan, ConfigureTask,
     Joining, PicturePlan, Place, Plan, PosterTask, SampleCursor, SampleEntry, SourceIndex,
-    SourceTrack, TaskFrame, TaskSample, TrackKind, VideoEncode, VideoInfo, VideoMethod, VideoPlan,
-    VideoRecipe, VideoTask,
+    SourceTrack, StillsTask, TaskFrame, TaskSample, TrackKind, TrickRendition, VideoEncode,
+    VideoInfo, VideoMethod, VideoPlan, VideoRecipe, VideoTask,
 };
 use crate::time::{FrameRate, Rounding, Ticks, Timescale, rescale};
 
@@ -146,8 +146,18 @@ impl Lowering {
         renditions: &[usize],
         joining: Joining,
     ) -> Result<VideoTask> {
+        let (video, ..) = self.video()?;
+        self.frames_task(span, video_encodes(video, renditions)?, joining)
+    }
+
+    /// The task that decodes the frames of `span` for those encoders.
+    fn frames_task(
+        &self,
+        span: ChunkSpan,
+        encodes: Vec<VideoEncode>,
+        joining: Joining,
+    ) -> Result<VideoTask> {
         let (video, track, walk) = self.video()?;
-        let encodes = video_encodes(video, renditions)?;
         let (first, end) = frame_range(video, span)?;
         let most = |count: fn(&VideoRecipe) -> u32| encodes.iter().map(|e| count(&e.recipe)).max();
         let head = match joining {
@@ -198,7 +208,24 @@ impl Lowering {
             picture: video.picture.clone(),
             joining,
             renditions: encodes,
+            stills: None,
         })
+    }
+
+    /// As [`Self::video_task`], with the stills of those segments; `renditions` may then be empty.
+    ///
+    /// # Errors
+    /// As [`Self::video_task`], and when the plan has no stills.
+    pub fn video_task_with_stills(
+        &self,
+        span: ChunkSpan,
+        renditions: &[usize],
+        joining: Joining,
+    ) -> Result<VideoTask> {
+        let (video, ..) = self.video()?;
+        let mut task = self.frames_task(span, encodes_of(video, renditions)?, joining)?;
+        task.stills = Some(stills_task(video, span)?);
+        Ok(task)
     }
 
     /// The source picture of an output frame.
@@ -525,8 +552,41 @@ fn poster_size(picture: &PicturePlan) -> (u32, u32) {
     (scaled(width), scaled(height))
 }
 
-/// The recipes of those renditions.
+/// The stills of a run of segments.
+fn stills_task(video: &VideoPlan, span: ChunkSpan) -> Result<StillsTask> {
+    let stills = video.stills.as_ref().ok_or_else(|| foreign("stills"))?;
+    let first = span.first_segment as usize;
+    let end = last_segment(span)? as usize + 1;
+    let segments = video.segments.get(first..end);
+    let segments = segments.ok_or_else(|| foreign("a segment"))?;
+    let i_frames = segments.iter().flat_map(|segment| stills.i_frames(segment));
+    let thumbnails = stills.thumbnails;
+    let numbers = segments.iter().flat_map(|s| thumbnails.numbers(s));
+    let encode = |track: &TrickRendition| VideoEncode {
+        width: track.width,
+        height: track.height,
+        recipe: track.recipe.clone(),
+    };
+    Ok(StillsTask {
+        tracks: stills.tracks.iter().map(encode).collect(),
+        i_frames: i_frames.map(|still| still.first_frame).collect(),
+        thumbnail_width: thumbnails.width,
+        thumbnail_height: thumbnails.height,
+        thumbnails: numbers.map(|number| thumbnails.frame(number)).collect(),
+    })
+}
+
+/// The recipes of those renditions, of which there must be one at least.
 fn video_encodes(video: &VideoPlan, renditions: &[usize]) -> Result<Vec<VideoEncode>> {
+    let encodes = encodes_of(video, renditions)?;
+    if encodes.is_empty() {
+        return Err(foreign("a video rendition"));
+    }
+    Ok(encodes)
+}
+
+/// The recipes of those renditions.
+fn encodes_of(video: &VideoPlan, renditions: &[usize]) -> Result<Vec<VideoEncode>> {
     let mut encodes = Vec::new();
     for at in renditions {
         let rendition = video
@@ -542,9 +602,6 @@ fn video_encodes(video: &VideoPlan, renditions: &[usize]) -> Result<Vec<VideoEnc
             height,
             recipe: recipe.clone(),
         });
-    }
-    if encodes.is_empty() {
-        return Err(foreign("a video rendition"));
     }
     Ok(encodes)
 }

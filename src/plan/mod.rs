@@ -26,6 +26,7 @@ mod rate;
 mod revision;
 mod scan;
 mod sound;
+mod stills;
 mod surround;
 #[cfg(test)]
 mod tests;

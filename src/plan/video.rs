@@ -7,7 +7,7 @@ use super::passthrough::{self, Refusal};
 use super::pictures::{Pictures, Shown};
 use super::rate::{self, Cadence};
 use super::sound::SoundSpan;
-use super::{Inspection, Notes, limits, scan, tracks};
+use super::{Inspection, Notes, limits, scan, stills, tracks};
 use crate::error::{Error, Result};
 use crate::media::{
     FrameMap, Passthrough, PicturePlan, PixelAspect, Policy, Scan, SourceIndex, SourceTrack,
@@ -267,7 +267,7 @@ impl Source<'_> {
         );
         let origin = Ticks::new(first.saturating_sub(lead), self.track.timescale);
         let duration = Ticks::new(i64::from(grid.frames()) * i64::from(frame), timescale);
-        let plan = VideoPlan {
+        let mut plan = VideoPlan {
             frame_duration: Some(frame),
             frames: grid.frames(),
             frame_map: map,
@@ -275,6 +275,7 @@ impl Source<'_> {
             renditions,
             ..self.empty_plan(timescale, rate, segments)
         };
+        plan.stills = stills::plan(&plan, self.policy, notes);
         Ok(PlannedVideo {
             plan,
             origin,
@@ -314,6 +315,7 @@ impl Source<'_> {
                 scan: self.scan,
             },
             renditions: Vec::new(),
+            stills: None,
         }
     }
 
@@ -499,6 +501,7 @@ impl Source<'_> {
     fn waive_copied(&self, planned: &PlannedVideo, shown: Shown, notes: &mut Notes) {
         let plan = &planned.plan;
         notes.waive("H30", "passthrough only: the source is the one rendition");
+        notes.waive("H43", "passthrough only: nothing is decoded");
         if passthrough::average_rate(self.track, shown).is_none_or(|rate| rate > 100_000) {
             notes.waive(
                 "H31",

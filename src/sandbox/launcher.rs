@@ -102,6 +102,13 @@ impl Launcher {
             task.first_frame + task.head,
             task.keep,
         );
+        if let Some(stills) = &task.stills {
+            for _ in &stills.tracks {
+                tally.expect(&stills.i_frames);
+            }
+            tally.configs += stills.tracks.len();
+            tally.expect(&stills.thumbnails);
+        }
         let whole = Task::Video(task.clone());
         self.encode(&whole, source, spool, stop, &mut tally, on_sample)
     }
@@ -261,7 +268,10 @@ impl Launcher {
 /// is not trusted; whoever muxes its samples need not check again.
 struct Tally {
     frames: std::ops::Range<u32>,
+    /// What was delivered or never asked for, by rendition.
     seen: Vec<Vec<bool>>,
+    /// Decoder configurations to come.
+    configs: usize,
 }
 
 impl Tally {
@@ -270,7 +280,21 @@ impl Tally {
         Self {
             frames: first..first.saturating_add(count),
             seen: vec![vec![false; len]; renditions],
+            configs: renditions,
         }
+    }
+
+    /// One rendition more, of these frames only.
+    fn expect(&mut self, frames: &[u32]) {
+        let mut seen = vec![true; self.frames.len()];
+        for frame in frames {
+            let at = frame.wrapping_sub(self.frames.start);
+            let slot = usize::try_from(at).ok().and_then(|at| seen.get_mut(at));
+            if let Some(slot) = slot {
+                *slot = false;
+            }
+        }
+        self.seen.push(seen);
     }
 
     fn take(&mut self, sample: &EncodedSample) -> Result<()> {
@@ -293,7 +317,7 @@ impl Tally {
 
     fn finish(&self, summary: TaskSummary) -> Result<TaskSummary> {
         let missing = self.seen.iter().flatten().filter(|seen| !**seen).count();
-        if missing > 0 || summary.configs.len() != self.seen.len() {
+        if missing > 0 || summary.configs.len() != self.configs {
             return Err(Error::internal(format!(
                 "the media child left out {missing} frames of {:?}",
                 self.frames

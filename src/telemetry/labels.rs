@@ -47,6 +47,8 @@ labelled! {
         Text = "text",
         /// A poster.
         Poster = "poster",
+        /// A thumbnail, or a list of them for web players.
+        Thumbnail = "thumbnail",
         /// The API, uploads and pages.
         Api = "api",
         /// Anything else, what is not there and what is refused.

@@ -52,6 +52,7 @@ pub(super) const FILES: &[File] = &[
     file!("pages", "home.js", SCRIPT),
     file!("pages", "library.js", SCRIPT),
     file!("pages", "player.js", SCRIPT),
+    file!("pages", "thumbnails.js", SCRIPT),
     file!("pages", "tus.js", SCRIPT),
     file!("pages", "uploads.js", SCRIPT),
     file!("pages", "watch.js", SCRIPT),

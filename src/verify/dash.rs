@@ -9,7 +9,7 @@ use super::facts::SegmentFacts;
 use super::hls_multivariant::frame_rate_thousandths;
 use super::report::Sheet;
 use super::stream::{Container, Medium, Stream, nanos, seconds};
-use super::text;
+use super::{stills, text};
 use crate::codec::aac::channels_of;
 use crate::dash::{AdaptationSet, Addressing, Mpd, Period, Representation, SegmentTemplate};
 use crate::time::{Rounding, Ticks, Timescale, rescale};
@@ -60,6 +60,7 @@ pub(super) fn judge(sheet: &mut Sheet, view: &MpdView<'_>) {
     sheet.judge("D20", place, dvb_limits(view));
     for period in &mpd.periods {
         judge_period(sheet, place, period);
+        stills::judge_period(sheet, place, period);
     }
     for representation in &view.representations {
         judge_representation(sheet, place, mpd, representation);
@@ -79,7 +80,9 @@ fn judge_representation(
     );
     match &representation.addressing {
         Addressing::Template(template) => {
-            sheet.judge("D06", &place, template_form(template));
+            if !stills::is_thumbnails(representation) {
+                sheet.judge("D06", &place, template_form(template));
+            }
             sheet.judge("D08", &place, template_times(template, view));
         }
         Addressing::Base(_) => sheet.judge("D07", &place, indexed_form(view)),
@@ -94,10 +97,13 @@ fn judge_representation(
     match view.stream.medium() {
         Medium::Video => sheet.judge("D13", &place, video_differs(view)),
         Medium::Audio => sheet.judge("D14", &place, audio_differs(view)),
-        Medium::Text | Medium::Other => {}
+        Medium::Text | Medium::Image | Medium::Other => {}
     }
     if view.set.content_type() == Some("text") || view.stream.medium() == Medium::Text {
         text::judge_representation(sheet, &place, view);
+    }
+    if stills::is_thumbnails(representation) {
+        stills::judge_thumbnails(sheet, &place, view);
     }
     sheet.judge("D17", &place, stalls(mpd, view));
 }
@@ -470,7 +476,12 @@ fn video_differs(view: &RepresentationView<'_>) -> Vec<String> {
     if let (Some(declared), Some((real, constant))) =
         (declared, frame_rate_thousandths(&view.stream))
     {
-        let allowed = if constant { 1 } else { real / 100 };
+        let allowed = match constant {
+            true => 1,
+            // What is left over of a segment is no whole second of trick play.
+            false if view.stream.stills => real / 2,
+            false => real / 100,
+        };
         if declared.abs_diff(real) > allowed {
             faults.push(format!(
                 "says {declared} frames in 1000 s, there are {real}"
@@ -654,7 +665,10 @@ pub(super) fn objects_differ(
     playlists: &BTreeMap<String, Vec<String>>,
 ) -> Vec<String> {
     let mut faults = Vec::new();
-    for view in views.iter().filter(|view| view.stream.medium().is_av()) {
+    let shared = |view: &&RepresentationView<'_>| {
+        view.stream.medium().is_av() || stills::is_thumbnails(view.representation)
+    };
+    for view in views.iter().filter(shared) {
         if playlists.values().any(|objects| *objects == view.objects) {
             continue;
         }

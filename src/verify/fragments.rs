@@ -10,6 +10,8 @@ pub(super) struct TrackRun<'a> {
     /// Name of the whole for findings.
     pub(super) place: &'a str,
     pub(super) init: &'a InitFacts,
+    /// Whether it is of stills, which are as large as they are.
+    pub(super) stills: bool,
     /// Name and facts of each segment; a gap where one could not be read.
     pub(super) segments: Vec<(&'a str, Option<&'a SegmentFacts>)>,
 }
@@ -23,7 +25,9 @@ pub(super) fn judge(sheet: &mut Sheet, run: &TrackRun<'_>) {
         judge_segment(sheet, place, run.init, segment, video);
     }
     judge_continuity(sheet, run);
-    sheet.judge("C15", run.place, uneven_rate(run));
+    if !run.stills {
+        sheet.judge("C15", run.place, uneven_rate(run));
+    }
 }
 
 fn judge_segment(
@@ -190,7 +194,7 @@ fn idr(units: &[u8]) -> Option<bool> {
 }
 
 /// H15: every video segment starts with an IDR picture (Apple HLS Authoring 7.4).
-fn starts_with_idr(segment: &SegmentFacts) -> Option<String> {
+pub(super) fn starts_with_idr(segment: &SegmentFacts) -> Option<String> {
     let units = segment.fragments.first()?.units.first()?;
     match idr(units) {
         Some(true) => None,

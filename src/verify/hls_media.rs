@@ -40,7 +40,7 @@ pub(super) fn judge(
 ) {
     sheet.judge("H04", place, target_duration(playlist));
     sheet.judge("H05", place, overlong_segments(playlist, stream));
-    if stream.medium() != Medium::Text {
+    if stream.medium() != Medium::Text && !stream.stills {
         sheet.judge("H06", place, nominal_duration(playlist));
     }
     let frame = video_frame.or_else(|| stream.frame_nanos());
@@ -373,7 +373,7 @@ pub(super) fn independent_segments(
         }
     }
     for (place, playlist, medium) in playlists {
-        if *medium == Medium::Video {
+        if *medium == Medium::Video && !playlist.i_frames_only {
             let missing = !playlist.independent_segments;
             let fault = missing.then(|| "no EXT-X-INDEPENDENT-SEGMENTS here or above".into());
             sheet.judge("H16", place, fault);

@@ -25,6 +25,8 @@ pub(super) struct MultivariantView<'a> {
     pub(super) variants: Vec<(&'a Variant, Option<&'a MediaView>)>,
     /// The same of each I-frame variant.
     pub(super) i_frame_variants: Vec<(&'a Variant, Option<&'a MediaView>)>,
+    /// The same of each image variant.
+    pub(super) image_variants: Vec<(&'a Variant, Option<&'a MediaView>)>,
     /// The same of each rendition; those without a URI have none.
     pub(super) renditions: Vec<(&'a Rendition, Option<&'a MediaView>)>,
 }
@@ -96,7 +98,7 @@ pub(super) fn judge(sheet: &mut Sheet, view: &MultivariantView<'_>) {
     }
 }
 
-fn shows_video(variant: &Variant, media: Option<&MediaView>) -> bool {
+pub(super) fn shows_video(variant: &Variant, media: Option<&MediaView>) -> bool {
     variant.resolution().is_some()
         || media.is_some_and(|media| media.stream.medium() == Medium::Video)
 }
@@ -192,12 +194,12 @@ fn canonical(codec: &str) -> String {
 fn picture(variant: &Variant, media: Option<&MediaView>, with_rate: bool) -> Vec<String> {
     let mut faults = Vec::new();
     let stream = media.map(|media| &media.stream);
-    let real = stream.and_then(|stream| stream.track()?.picture().cloned());
+    let real = stream.and_then(picture_size);
     match (variant.resolution(), real) {
         (None, _) => faults.push("no RESOLUTION".into()),
-        (Some((w, h)), Some(real)) if (w, h) != (real.width, real.height) => faults.push(format!(
+        (Some(size @ (w, h)), Some(real)) if size != real => faults.push(format!(
             "RESOLUTION {w}x{h}, but the pictures are {}x{}",
-            real.width, real.height
+            real.0, real.1
         )),
         _ => {}
     }
@@ -217,6 +219,14 @@ fn picture(variant: &Variant, media: Option<&MediaView>, with_rate: bool) -> Vec
         _ => {}
     }
     faults
+}
+
+/// Size of its pictures: of the video track, or of the first JPEG.
+fn picture_size(stream: &Stream) -> Option<(u32, u32)> {
+    match stream.track() {
+        Some(track) => track.picture().map(|p| (p.width, p.height)),
+        None => stream.segments.first()?.jpeg_size,
+    }
 }
 
 /// Three decimals for a constant rate; 1% for what has no constant rate.
@@ -348,14 +358,14 @@ fn measure_one(media: &MediaView) -> Option<Measured> {
 
 /// H24: BANDWIDTH is no less than the peak (RFC 8216bis 4.1, 4.4.6.2; Apple HLS Authoring 9.13). A
 /// thousandth is allowed for durations rounded in EXTINF.
-fn peak_not_covered(declared: u64, measured: u64) -> Option<String> {
+pub(super) fn peak_not_covered(declared: u64, measured: u64) -> Option<String> {
     let short = declared.saturating_add(measured / 1000) < measured;
     short.then(|| format!("BANDWIDTH {declared} is less than the measured peak {measured}"))
 }
 
 /// H26: measured and declared rates are within 10% of each other, in both directions (Apple HLS
 /// Authoring 1.26, 1.27).
-fn off_by_a_tenth(name: &str, declared: u64, measured: u64) -> Option<String> {
+pub(super) fn off_by_a_tenth(name: &str, declared: u64, measured: u64) -> Option<String> {
     let apart = u128::from(declared.abs_diff(measured)) * 10 > u128::from(declared);
     apart.then(|| format!("{name} {declared}, measured {measured}: over 10% apart"))
 }

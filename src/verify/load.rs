@@ -11,6 +11,7 @@ use super::fetch::Fetch;
 use super::read_init::read_init;
 use super::read_segment::{HEAD_BYTES, SegmentBytes, find_index, read_segment, sniff};
 use super::report::{Sheet, printable};
+use super::stills;
 use super::stream::{Container, Stream, StreamSegment};
 use crate::dash::{Addressing, Representation, SegmentBase};
 use crate::error::{Error, Result};
@@ -21,6 +22,8 @@ use crate::time::{Ticks, Timescale};
 const INIT_BYTES_MAX: u64 = 4 << 20;
 /// Most WebVTT that is read, of all objects together: unlike other objects, text is read whole.
 const TEXT_BYTES_MAX: u64 = 256 << 20;
+/// What is read first of a still: there are many, and most are larger than what is to be seen.
+const STILL_HEAD_BYTES: u64 = 2 << 10;
 /// At most so many segments of one stream are looked at.
 pub(super) const SEGMENTS_MAX: usize = 100_000;
 
@@ -46,6 +49,7 @@ struct Object {
     container: Container,
     facts: Option<Rc<SegmentFacts>>,
     text: Option<Rc<TextFacts>>,
+    jpeg_size: Option<(u32, u32)>,
     /// Why it could not be read, and whether a range that does not fit is why.
     fault: Option<(String, bool)>,
 }
@@ -114,6 +118,7 @@ impl<'a> Loader<'a> {
             init_place: None,
             init: None,
             segments: Vec::new(),
+            stills: playlist.i_frames_only || playlist.images_only,
         };
         let map = playlist
             .segments
@@ -160,7 +165,7 @@ impl<'a> Loader<'a> {
         at: &str,
         stream: &mut Stream,
     ) {
-        let fault = self.segment(part.clone(), stream.init.as_deref()).fault;
+        let fault = self.segment(part.clone(), stream).fault;
         let (resolve, within) = match fault {
             Some((fault, true)) => (None, Some(fault)),
             Some((fault, false)) => (Some(fault), None),
@@ -187,6 +192,7 @@ impl<'a> Loader<'a> {
             init_place: None,
             init: None,
             segments: Vec::new(),
+            stills: stills::is_trick(representation) || stills::is_thumbnails(representation),
         };
         let locate = |url: &str| Self::resolve(base, &representation.locate(url));
         match representation.initialization() {
@@ -312,7 +318,7 @@ impl<'a> Loader<'a> {
         discontinuity: bool,
         stream: &mut Stream,
     ) {
-        let object = self.segment(part.clone(), stream.init.as_deref());
+        let object = self.segment(part.clone(), stream);
         stream.segments.push(StreamSegment {
             place: self.part_shown(&part),
             declared,
@@ -321,6 +327,7 @@ impl<'a> Loader<'a> {
             container: object.container,
             facts: object.facts,
             text: object.text,
+            jpeg_size: object.jpeg_size,
         });
     }
 
@@ -397,21 +404,22 @@ impl<'a> Loader<'a> {
         size
     }
 
-    fn segment(&mut self, part: Part, init: Option<&InitFacts>) -> Object {
+    fn segment(&mut self, part: Part, stream: &Stream) -> Object {
         if let Some(object) = self.segments.get(&part) {
             return object.clone();
         }
-        let object = self.read_object(&part, init);
+        let object = self.read_object(&part, stream);
         self.segments.insert(part, object.clone());
         object
     }
 
-    fn read_object(&mut self, (url, range): &Part, init: Option<&InitFacts>) -> Object {
+    fn read_object(&mut self, (url, range): &Part, stream: &Stream) -> Object {
         let mut object = Object {
             bytes: None,
             container: Container::Unknown,
             facts: None,
             text: None,
+            jpeg_size: None,
             fault: None,
         };
         let size = match self.size(url) {
@@ -428,7 +436,7 @@ impl<'a> Loader<'a> {
             return object;
         }
         object.bytes = Some(len);
-        if let Err(error) = self.read_heads(url, (start, len), init, &mut object) {
+        if let Err(error) = self.read_heads(url, (start, len), stream, &mut object) {
             object.fault = Some((error.to_string(), false));
         }
         object
@@ -438,7 +446,7 @@ impl<'a> Loader<'a> {
         &self,
         url: &str,
         (start, len): (u64, u64),
-        init: Option<&InitFacts>,
+        stream: &Stream,
         object: &mut Object,
     ) -> Result<()> {
         if len == 0 {
@@ -450,10 +458,15 @@ impl<'a> Loader<'a> {
             start,
             len,
         };
-        let head = source.read(0, HEAD_BYTES)?;
+        let head_bytes = match stream.stills {
+            true => STILL_HEAD_BYTES,
+            false => HEAD_BYTES,
+        };
+        let head = source.read(0, head_bytes)?;
         object.container = sniff(&head);
+        object.jpeg_size = stills::jpeg_size(&head);
         if object.container == Container::Fmp4 {
-            let facts = read_segment(&source, &head, init)?;
+            let facts = read_segment(&source, &head, head_bytes, stream.init.as_deref())?;
             object.facts = Some(Rc::new(facts));
         }
         let left = self.text_bytes_left.get().checked_sub(len);

@@ -3,7 +3,7 @@
 //!
 //! Read in this order: [`rules`](RULES) is the list; `fetch` gets at the bytes; `load` turns
 //! addresses into streams, with what is really there as `facts`; `hls_media`, `hls_multivariant`,
-//! `init`, `fragments`, `dash`, `text` and `across` hold the rules, each a small function under the
+//! `init`, `fragments`, `dash`, `text`, `stills` and `across` hold the rules, each a small function under the
 //! sentence it checks; `report` says what came out.
 //!
 //! Nothing here decodes, and no segment of sound or pictures is read whole: only its boxes and the
@@ -26,6 +26,7 @@ mod read_segment;
 mod report;
 mod rules;
 mod session_data;
+mod stills;
 mod stream;
 mod text;
 
@@ -322,7 +323,8 @@ fn read_children(
     let variants = multivariant
         .variants
         .iter()
-        .chain(&multivariant.i_frame_variants);
+        .chain(&multivariant.i_frame_variants)
+        .chain(&multivariant.image_variants);
     let of_variants = variants.map(|variant| (variant.line, variant.uri.as_str()));
     let renditions = multivariant.renditions.iter();
     let of_renditions = renditions.filter_map(|r| Some((r.line, r.uri()?)));
@@ -429,6 +431,7 @@ fn link_multivariant<'a>(
         playlist,
         variants: variants(&playlist.variants),
         i_frame_variants: variants(&playlist.i_frame_variants),
+        image_variants: variants(&playlist.image_variants),
         renditions: renditions
             .map(|rendition| (rendition, rendition.uri().and_then(&view)))
             .collect(),
@@ -463,13 +466,23 @@ fn objects(stream: &Stream) -> Vec<String> {
     stream.init_place.iter().cloned().chain(segments).collect()
 }
 
+/// The same, but of the byte ranges of an object that follow each other the object itself, once:
+/// I-frame playlists list parts of what DASH lists whole.
+fn whole_objects(stream: &Stream) -> Vec<String> {
+    let mut objects = objects(stream);
+    if stream.stills {
+        for object in &mut objects {
+            if let Some((url, _)) = object.split_once(" bytes ") {
+                *object = url.to_owned();
+            }
+        }
+        objects.dedup();
+    }
+    objects
+}
+
 fn judge_hls(sheet: &mut Sheet, found: &Found, multivariant: Option<&MultivariantView<'_>>) {
-    let videos = || {
-        found
-            .media
-            .values()
-            .filter(|v| v.stream.medium() == Medium::Video)
-    };
+    let videos = || found.media.values().filter(|v| v.stream.is_played_video());
     let video_frame = videos().find_map(|view| view.stream.frame_nanos());
     for view in found.media.values() {
         hls_media::judge(
@@ -492,6 +505,7 @@ fn judge_hls(sheet: &mut Sheet, found: &Found, multivariant: Option<&Multivarian
     };
     hls_multivariant::judge(sheet, multivariant);
     text::judge_renditions(sheet, multivariant);
+    stills::judge_hls(sheet, multivariant);
     let place = multivariant.place;
     let plays: Vec<&MediaView> = found
         .media
@@ -558,7 +572,7 @@ fn judge_shared_objects(sheet: &mut Sheet, view: &MpdView<'_>, found: &Found) {
     let playlists = found
         .media
         .iter()
-        .map(|(url, media)| (url.clone(), objects(&media.stream)))
+        .map(|(url, media)| (url.clone(), whole_objects(&media.stream)))
         .collect();
     let faults = dash::objects_differ(&view.representations, &playlists);
     sheet.judge("D23", view.place, faults);
@@ -589,6 +603,7 @@ fn judge_streams(sheet: &mut Sheet, streams: &[&Stream], record: Option<&Present
         let run = TrackRun {
             place: &stream.place,
             init,
+            stills: stream.stills,
             segments: segments
                 .map(|s| (s.place.as_str(), s.facts.as_deref()))
                 .collect(),
@@ -602,9 +617,7 @@ fn judge_streams(sheet: &mut Sheet, streams: &[&Stream], record: Option<&Present
 }
 
 fn judge_sound(sheet: &mut Sheet, streams: &[&Stream], record: Option<&Presentation>) {
-    let video = streams
-        .iter()
-        .find(|stream| stream.medium() == Medium::Video);
+    let video = streams.iter().find(|stream| stream.is_played_video());
     for audio in streams
         .iter()
         .filter(|stream| stream.medium() == Medium::Audio)

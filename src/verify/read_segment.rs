@@ -39,6 +39,7 @@ pub(super) fn sniff(head: &[u8]) -> Container {
         [b'I', b'D', b'3', ..] | [0xff, 0xf0..=0xff, ..] | [0x0b, 0x77, ..] => {
             Container::PackedAudio
         }
+        [0xff, 0xd8, 0xff, ..] => Container::Jpeg,
         [b'W', b'E', b'B', b'V', b'T', b'T', ..] => Container::WebVtt,
         [0xef, 0xbb, 0xbf, b'W', b'E', b'B', b'V', b'T', b'T', ..] => Container::WebVtt,
         [_, _, _, _, a, b, c, d, ..] if is_top_level([*a, *b, *c, *d]) => Container::Fmp4,
@@ -64,10 +65,12 @@ fn is_top_level(kind: [u8; 4]) -> bool {
     )
 }
 
-/// Reads the heads of a segment. `first` are its first bytes, at most [`HEAD_BYTES`].
+/// Reads the heads of a segment. `first` are its first bytes, `step` or all of them: more is read in
+/// steps of that.
 pub(super) fn read_segment(
     source: &dyn SegmentBytes,
     first: &[u8],
+    step: u64,
     init: Option<&InitFacts>,
 ) -> Result<SegmentFacts> {
     let mut facts = SegmentFacts {
@@ -78,6 +81,7 @@ pub(super) fn read_segment(
         source,
         start: 0,
         bytes: first.to_vec(),
+        step,
     };
     let mut samples_left = SAMPLES_MAX;
     let mut at = 0_u64;
@@ -153,6 +157,8 @@ struct Window<'a> {
     source: &'a dyn SegmentBytes,
     start: u64,
     bytes: Vec<u8>,
+    /// What is read at a time, at least.
+    step: u64,
 }
 
 impl Window<'_> {
@@ -161,7 +167,7 @@ impl Window<'_> {
         let wanted_end = at.saturating_add(len).min(self.source.size());
         let have_end = self.start.saturating_add(self.bytes.len() as u64);
         if at < self.start || wanted_end > have_end {
-            let more = wanted_end.saturating_sub(at).max(HEAD_BYTES);
+            let more = wanted_end.saturating_sub(at).max(self.step);
             self.bytes = self.source.read(at, more)?;
             self.start = at;
         }
@@ -192,7 +198,7 @@ fn close_fragment(
     }
     fragment.mdat = Some((first, end));
     if let Some(length_size) = init.and_then(nal_length) {
-        window.get(first, end.saturating_sub(first).min(HEAD_BYTES / 4))?;
+        window.get(first, end.saturating_sub(first).min(window.step / 4))?;
         fragment.units = sample_units(window, fragment, length_size);
     }
     Ok(())

@@ -274,6 +274,48 @@ pub const RULES: &[Rule] = &[
         "Apple HLS Authoring 2.15",
     ),
     rule(
+        "H43",
+        Must,
+        "I-frame playlists are there, of single I-frames",
+        "Apple HLS Authoring 6.1, 6.8; RFC 8216bis 4.4.3.6",
+    ),
+    rule(
+        "H44",
+        Should,
+        "I-frames of their own, one a second, at several bit rates",
+        "Apple HLS Authoring 6.2, 6.5, 6.6",
+    ),
+    rule(
+        "H45",
+        Must,
+        "an I-frame comes with its moof, which describes it exactly",
+        "Apple HLS Authoring 6.10",
+    ),
+    rule(
+        "H46",
+        Must,
+        "I-frame BANDWIDTH is the peak of the I-frames",
+        "Apple HLS Authoring 6.9",
+    ),
+    rule(
+        "H47",
+        Must,
+        "trick play in SDR",
+        "Apple HLS Authoring 6.14-6.16",
+    ),
+    rule(
+        "H48",
+        Should,
+        "JPEG thumbnails 400 wide, I-frames 160 high",
+        "Apple HLS Authoring 6.19, appendix",
+    ),
+    rule(
+        "H49",
+        Must,
+        "image playlists say how their tiles lie, and hold JPEGs",
+        "Roku, trick mode",
+    ),
+    rule(
         "A01",
         Must,
         "codec, profile and level are ones that players have",
@@ -485,6 +527,18 @@ pub const RULES: &[Rule] = &[
         "at @bandwidth a client never stalls",
         "ISO/IEC 23009-1 5.3.5.2",
     ),
+    rule(
+        "D18",
+        Must,
+        "thumbnails say how their tiles lie and how large they are",
+        "DASH-IF IOP 4.3 6.2.6",
+    ),
+    rule(
+        "D19",
+        Must,
+        "trick sets name their main set and depend on nothing",
+        "DASH-IF IOP 4.3 3.2.9",
+    ),
     rule("D20", Should, "DVB limits", "ETSI TS 103 285 4.5, 11.2.2"),
     rule(
         "D22",
@@ -499,6 +553,12 @@ pub const RULES: &[Rule] = &[
         "own rule",
     ),
     rule("D24", Must, "no MPEG-TS in DASH", "DASH-IF Timing"),
+    rule(
+        "E09",
+        Must,
+        "thumbnails are clear",
+        "Apple HLS Authoring, appendix",
+    ),
 ];
 
 #[cfg(test)]

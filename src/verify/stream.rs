@@ -18,6 +18,8 @@ pub(super) struct Stream {
     pub(super) init: Option<Rc<InitFacts>>,
     /// The segments in order.
     pub(super) segments: Vec<StreamSegment>,
+    /// Of stills: I-frames, images, trick play. What players show at speed rather than play.
+    pub(super) stills: bool,
 }
 
 /// One segment of a stream.
@@ -37,6 +39,8 @@ pub(super) struct StreamSegment {
     pub(super) facts: Option<Rc<SegmentFacts>>,
     /// Its cues, for WebVTT that could be read.
     pub(super) text: Option<Rc<TextFacts>>,
+    /// Width and height of a JPEG.
+    pub(super) jpeg_size: Option<(u32, u32)>,
 }
 
 /// What kind of file a segment is, by its first bytes.
@@ -50,6 +54,8 @@ pub(super) enum Container {
     PackedAudio,
     /// WebVTT text.
     WebVtt,
+    /// A JPEG.
+    Jpeg,
     /// Anything else, or nothing there.
     Unknown,
 }
@@ -61,6 +67,8 @@ pub(super) enum Medium {
     Audio,
     /// WebVTT without an init segment.
     Text,
+    /// JPEGs.
+    Image,
     Other,
 }
 
@@ -99,8 +107,20 @@ impl Stream {
             () if has(b"vide") => Medium::Video,
             () if has(b"soun") => Medium::Audio,
             () if super::text::is_text(self) => Medium::Text,
+            () if self.is_image() => Medium::Image,
             () => Medium::Other,
         }
+    }
+
+    /// Whether it is made of JPEGs.
+    fn is_image(&self) -> bool {
+        let first = self.segments.first();
+        self.init.is_none() && first.is_some_and(|s| s.container == Container::Jpeg)
+    }
+
+    /// Whether it is video that is played.
+    pub(super) fn is_played_video(&self) -> bool {
+        self.medium() == Medium::Video && !self.stills
     }
 
     /// Declared length in nanoseconds.

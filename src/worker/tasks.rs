@@ -402,7 +402,12 @@ fn tasks(title: &Title, presentation: &Presentation) -> Result<Vec<NewTask>> {
 /// A job for first segments: the rung that players start with apart from the others. With each
 /// whether players start with it; sound is among what they start with.
 fn first_jobs(title: &Title, job: Job, start: Option<&str>) -> Vec<(bool, Job)> {
-    let Job::EncodeVideo { renditions, run } = &job else {
+    let Job::EncodeVideo {
+        renditions,
+        run,
+        stills,
+    } = &job
+    else {
         let is_start = !matches!(job, Job::CopyVideo { .. })
             || title.maker.tracks(&job).first().copied() == start;
         return vec![(is_start, job)];
@@ -410,15 +415,20 @@ fn first_jobs(title: &Title, job: Job, start: Option<&str>) -> Vec<(bool, Job)> 
     let tracks = title.maker.tracks(&job);
     let at_start = |at: &usize| tracks.get(*at).copied() == start;
     let (starting, others): (Vec<usize>, Vec<usize>) = (0..renditions.len()).partition(at_start);
-    let part = |places: Vec<usize>| Job::EncodeVideo {
+    let part = |places: Vec<usize>, stills| Job::EncodeVideo {
         renditions: places.into_iter().map(|at| renditions[at]).collect(),
         run: *run,
+        stills,
     };
-    [(true, starting), (false, others)]
-        .into_iter()
-        .filter(|(_, places)| !places.is_empty())
-        .map(|(is_start, places)| (is_start, part(places)))
-        .collect()
+    // Nobody waits for stills: they go with what is not started with.
+    let mut parts = Vec::new();
+    if !starting.is_empty() {
+        parts.push((true, part(starting, false)));
+    }
+    if !others.is_empty() || *stills {
+        parts.push((false, part(others, *stills)));
+    }
+    parts
 }
 
 /// The same job for other segments.

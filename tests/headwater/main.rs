@@ -49,6 +49,8 @@ mod signing;
 mod sound;
 mod sources;
 mod splits;
+#[cfg(feature = "transcode")]
+mod stills;
 mod support;
 #[cfg(feature = "transcode")]
 mod sync;

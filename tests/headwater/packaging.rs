@@ -28,8 +28,14 @@ fn a_file_becomes_hls_and_dash_of_the_same_objects() {
     let result = package(&fixture("talk.mp4"), out.path(), RUNGS);
     assert_eq!(result["state"], "complete");
     let playlist = master(&read(&out.path().join("index.m3u8")));
-    assert_eq!(playlist.variants.len(), 2);
-    for variant in &playlist.variants {
+    let variants = || {
+        playlist
+            .variants
+            .iter()
+            .filter(|variant| !variant.is_i_frame)
+    };
+    assert_eq!(variants().count(), 2);
+    for variant in variants() {
         let list = media(&read(&out.path().join(&variant.uri)));
         let seconds: f32 = list.segments.iter().map(|segment| segment.duration).sum();
         assert!((seconds - 14.0).abs() < 0.05, "{seconds}");

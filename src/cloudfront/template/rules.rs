@@ -219,14 +219,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::layout::{ENTRY, IMMUTABLE, Key, Kind};
+    use crate::layout::{ENTRY, IMMUTABLE, Key, Kind, ThumbnailList};
     use crate::media::LanguageTag;
 
     fn key() -> impl Strategy<Value = Key> {
         let parts = (
-            0_usize..11,
+            0_usize..13,
             "[0-9a-f]{32}",
-            prop_oneof!["v[0-9]{3,4}", "a-[a-z]{2}"],
+            prop_oneof!["v[0-9]{3,4}", "a-[a-z]{2}", "trick(-160)?"],
             1_u32..,
             "[0-9a-f]{16}",
         );
@@ -256,10 +256,15 @@ mod tests {
                     digest,
                     number,
                 },
-                _ => Key::WholeText {
+                10 => Key::WholeText {
                     revision,
                     language,
                     digest,
+                },
+                11 => Key::Thumbnail { revision, number },
+                _ => Key::ThumbnailList {
+                    revision,
+                    list: ThumbnailList::ALL[number as usize % 3],
                 },
             }
         })

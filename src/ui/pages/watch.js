@@ -5,6 +5,7 @@ import { captionsForm, showCaptions } from './captions.js';
 import { chaptersOf, markChapter, showChapters } from './chapters.js';
 import { announce, byId, element, icon, iconAddress, setText } from './elements.js';
 import { Player } from './player.js';
+import { SeekBar, thumbnailsOf } from './thumbnails.js';
 import * as words from './words.js';
 
 const FIGURES_MS = 500;
@@ -15,6 +16,7 @@ const id = decodeURIComponent(location.pathname.split('/').pop());
 const mediaBase = document.querySelector('meta[name="headwater-media"]').content || location.origin;
 const video = byId('video');
 const player = new Player(video);
+const seekBar = new SeekBar(video);
 let asset = null;
 let following = null;
 
@@ -154,6 +156,7 @@ function showPlayable() {
   byId('share').hidden = false;
   const { hls, dash, poster, page } = asset.playback;
   start(api.reachable(hls), api.reachable(poster));
+  if (asset.state === 'complete') showSeekBar(api.reachable(hls));
   showAddresses(api.reachable(hls), api.reachable(dash), api.reachable(page));
 }
 
@@ -167,6 +170,7 @@ function showLocked() {
   byId('share').hidden = false;
   setText(byId('title'), 'Video');
   start(`${folder}/index.m3u8`, null);
+  showSeekBar(`${folder}/index.m3u8`);
   showAddresses(`${folder}/index.m3u8`, `${folder}/manifest.mpd`, location.origin + location.pathname);
 }
 
@@ -184,6 +188,11 @@ function start(url, poster) {
   player.load(url);
   const calm = window.matchMedia('(prefers-reduced-motion: reduce)').matches;
   if (!calm) player.play();
+}
+
+// There are no pictures to seek by before all is made.
+async function showSeekBar(url) {
+  if (seekBar.thumbnails.length === 0) seekBar.use(await thumbnailsOf(url));
 }
 
 // Captions that were added here are told of twice: by the answer and by an event.

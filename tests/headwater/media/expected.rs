@@ -125,6 +125,7 @@ fn announced(plan: &Plan, index: &SourceIndex) -> Presentation {
         waivers: Vec::new(),
         chapters: Vec::new(),
         warnings: Vec::new(),
+        stills: None,
     }
 }
 

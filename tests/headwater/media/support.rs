@@ -188,6 +188,7 @@ pub(crate) fn whole(
                 recipe: recipe(1),
             })
             .collect(),
+        stills: None,
     }
 }
 
