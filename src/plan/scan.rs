@@ -20,6 +20,9 @@ const SAMPLES: usize = 14;
 /// A large picture whose codec says that it has no fields is only looked at in titles of at least
 /// this many seconds: there the look costs nothing beside the encoding.
 const LONG_SECONDS: i64 = 60;
+/// One picture in so many that shares a field with its neighbour makes a title film: of 3:2 pulldown
+/// two in five do, of fields that were all taken one by one none.
+const REPEATED_PART: u32 = 5;
 /// Combed pictures that make a title interlaced, at least.
 const LEAST_COMBED: u32 = 3;
 
@@ -154,7 +157,7 @@ pub(crate) fn decide(track: &SourceTrack, count: Option<&ScanCount>, notes: &mut
     notes.warn(format!(
         "{title} is interlaced, {order} field first{marked}: each field becomes a picture"
     ));
-    if combed < decided * 3 / 4 && count.repeats * 8 >= count.pictures {
+    if count.repeats * REPEATED_PART >= count.pictures {
         notes.warn(format!(
             "{title} looks like film in 3:2 pulldown: its pictures are shown for two fields and \
              three in turn"

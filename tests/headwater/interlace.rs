@@ -119,6 +119,7 @@ fn fields_become_the_pictures_they_were_taken_of() {
         };
         let said = format!("is interlaced, {order} field first");
         assert!(made.warnings.contains(&said), "{name}: {}", made.warnings);
+        assert!(!made.warnings.contains("3:2"), "{name}: {}", made.warnings);
         let picture = SIZE.0 * SIZE.1;
         assert_eq!(made.pictures.len(), 60 * picture, "{name}");
         let original = |number: usize| reference.chunks(picture).nth(number);
@@ -210,4 +211,28 @@ fn dv_becomes_fifty_pictures_a_second() {
             made.warnings
         );
     }
+}
+
+/// Film at 24 pictures a second, stretched to 60 fields: told, and each field is shown.
+#[test]
+fn pulled_down_film_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = "testsrc2=s=720x480:r=24000/1001:d=2,boxblur=2,hue=s=0";
+    let filter = "telecine=pattern=23:first_field=top,setfield=tff,format=yuv420p";
+    let arguments = [
+        film,
+        "-vf",
+        filter,
+        "-c:v",
+        "mpeg2video",
+        "-q:v",
+        "2",
+        "-flags",
+        "+ilme+ildct",
+        "-top",
+        "1",
+    ];
+    let made = made(&clip(folder.path(), "film.ts", &arguments));
+    assert_eq!(made.rate, "59.940");
+    assert!(made.warnings.contains("3:2 pulldown"), "{}", made.warnings);
 }
