@@ -231,6 +231,8 @@ mod tests {
             },
             form: AudioForm::Stereo,
             disposition: Disposition::default(),
+            dolby: Vec::new(),
+            objects: None,
         }
     }
 

@@ -29,7 +29,7 @@ pub struct TrackInit {
 pub enum TrackInitKind {
     /// H.264 video under the sample entry `avc1`.
     Video(VideoInit),
-    /// AAC audio under the sample entry `mp4a`.
+    /// Audio under the sample entry of its coding.
     Audio(AudioInit),
 }
 
@@ -56,7 +56,8 @@ pub struct VideoInit {
 /// What an audio header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioInit {
-    /// `AudioSpecificConfig`, as the encoder or the source gave it.
+    /// `AudioSpecificConfig` of AAC, as the encoder or the source gave it; the payload of `dac3` or
+    /// `dec3` else.
     pub config: Vec<u8>,
     /// Channels that come out of the decoder.
     pub channels: u16,
@@ -67,6 +68,20 @@ pub struct AudioInit {
     pub priming: u32,
     /// Bits a second on average, 0 when not known.
     pub bitrate_bps: u32,
+    /// What is coded, and so the sample entry.
+    pub coding: AudioCoding,
+}
+
+/// How sound is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AudioCoding {
+    /// AAC, `mp4a` (ISO/IEC 14496-14).
+    #[default]
+    Aac,
+    /// AC-3, `ac-3` (ETSI TS 102 366 annex F.3).
+    Ac3,
+    /// E-AC-3, `ec-3` (annex F.5).
+    Eac3,
 }
 
 /// The bytes of the header.
@@ -131,6 +146,9 @@ fn video_profile_brand(video: &VideoInit) -> Option<[u8; 4]> {
 }
 
 fn audio_profile_brand(audio: &AudioInit) -> Option<[u8; 4]> {
+    if audio.coding != AudioCoding::Aac {
+        return None;
+    }
     let config = AudioSpecificConfig::parse(&audio.config).ok()?;
     if config.object_type != crate::codec::aac::AAC_LC || audio.sample_rate > 48_000 {
         return None;
@@ -290,7 +308,11 @@ fn write_stbl(w: &mut BoxWriter, init: &TrackInit) {
         w.u32(1);
         match &init.kind {
             TrackInitKind::Video(video) => write_avc1(w, video),
-            TrackInitKind::Audio(audio) => write_mp4a(w, audio),
+            TrackInitKind::Audio(audio) => match audio.coding {
+                AudioCoding::Aac => write_mp4a(w, audio),
+                AudioCoding::Ac3 => write_dolby(w, audio, b"ac-3", b"dac3"),
+                AudioCoding::Eac3 => write_dolby(w, audio, b"ec-3", b"dec3"),
+            },
         }
     });
     for table in [b"stts", b"stsc"] {
@@ -342,14 +364,29 @@ fn write_mp4a(w: &mut BoxWriter, audio: &AudioInit) {
         average_bitrate_bps: audio.bitrate_bps,
         specific: audio.config.clone(),
     };
-    // 16.16 fixed point: a rate of 65,536 or more does not fit and is left to the configuration.
-    let sample_rate = u16::try_from(audio.sample_rate).unwrap_or(0);
     w.nest(b"mp4a", |w| {
-        w.raw(&SAMPLE_ENTRY).raw(&[0; 8]);
-        w.u16(audio.channels).u16(16).u32(0);
-        w.u32(u32::from(sample_rate) << 16);
+        write_sound_fields(w, audio);
         w.nest(b"esds", |w| {
             w.raw(&esds.to_bytes());
+        });
+    });
+}
+
+/// The fields of `AudioSampleEntry` (ISO/IEC 14496-12 section 12.2.3).
+fn write_sound_fields(w: &mut BoxWriter, audio: &AudioInit) {
+    // 16.16 fixed point: a rate of 65,536 or more does not fit and is left to the configuration.
+    let sample_rate = u16::try_from(audio.sample_rate).unwrap_or(0);
+    w.raw(&SAMPLE_ENTRY).raw(&[0; 8]);
+    w.u16(audio.channels).u16(16).u32(0);
+    w.u32(u32::from(sample_rate) << 16);
+}
+
+/// `AC3SampleEntry` and `EC3SampleEntry` with their record.
+fn write_dolby(w: &mut BoxWriter, audio: &AudioInit, entry: &[u8; 4], record: &[u8; 4]) {
+    w.nest(entry, |w| {
+        write_sound_fields(w, audio);
+        w.nest(record, |w| {
+            w.raw(&audio.config);
         });
     });
 }

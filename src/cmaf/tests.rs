@@ -12,7 +12,9 @@ use proptest::prelude::*;
 
 use super::dump::dump;
 use super::fragment::{FragmentKind, FragmentSample, fragment, fragment_head};
-use super::init_segment::{AudioInit, TrackInit, TrackInitKind, VideoInit, init_segment};
+use super::init_segment::{
+    AudioCoding, AudioInit, TrackInit, TrackInitKind, VideoInit, init_segment,
+};
 use super::read::{InitInfo, SampleEntryMedia, SegmentInfo, box_tree, read_init, read_segment};
 use crate::codec::avc::{AvcConfig, ParameterSets};
 use crate::codec::test_support::{flipped, hex};
@@ -48,6 +50,7 @@ fn audio_init(priming: u32) -> TrackInit {
             sample_rate: 48_000,
             priming,
             bitrate_bps: 128_000,
+            coding: AudioCoding::Aac,
         }),
     }
 }

@@ -4,6 +4,7 @@
 //! in as the payload of its box.
 
 pub mod aac;
+pub mod ac3;
 pub mod av1;
 pub mod avc;
 mod bits;

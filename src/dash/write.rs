@@ -216,6 +216,12 @@ impl Writer<'_> {
         let mut set = start_set("audio", &commons)
             .with("lang", language)
             .child(channel_configuration(first.channels));
+        if let Some(complexity) = first.objects {
+            let supplemental = |scheme, value| descriptor("SupplementalProperty", scheme, value);
+            set = set
+                .child(supplemental(JOC_TYPE, "JOC".to_owned()))
+                .child(supplemental(JOC_COMPLEXITY, complexity.to_string()));
+        }
         if !first.name.trim().is_empty() {
             set = set.child(Element::new("Label").text(first.name.trim()));
         }
@@ -456,6 +462,9 @@ fn channel_configuration(channels: u16) -> Element {
 }
 /// What sound is for (ETSI TS 103 285 section 6.1.2): 1 for who can't see, 2 for who can't hear well.
 const AUDIO_PURPOSE: &str = "urn:tva:metadata:cs:AudioPurposeCS:2007";
+/// Atmos within E-AC-3 (ETSI TS 103 420 annex D).
+const JOC_TYPE: &str = "tag:dolby.com,2018:dash:EC3_ExtensionType:2018";
+const JOC_COMPLEXITY: &str = "tag:dolby.com,2018:dash:EC3_ExtensionComplexityIndex:2018";
 const CICP_CHANNELS: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
 
 /// HDR is told by code points (rule D21), when all tracks have the same; SDR needs no telling.

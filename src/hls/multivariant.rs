@@ -393,7 +393,7 @@ impl Writer<'_> {
         Variant {
             rates,
             is_there: false,
-            is_further: false,
+            is_further: group.tracks.iter().any(|track| track.channels > 2),
             attributes: self.with_text(attributes),
             audio_group: choice.then(|| group.id.to_owned()),
             uri: default.map_or_else(String::new, |track| self.uri(&track.common)),
@@ -494,7 +494,7 @@ impl Writer<'_> {
                     .quoted("NAME", name)
                     .plain("DEFAULT", yes_no(is_default))
                     .plain("AUTOSELECT", yes_no(is_default || by_itself))
-                    .quoted("CHANNELS", track.channels);
+                    .quoted("CHANNELS", channels(track));
                 let attributes = match track.disposition.visual_impaired {
                     true => attributes.quoted("CHARACTERISTICS", DESCRIBES_VIDEO),
                     false => attributes,
@@ -521,6 +521,15 @@ fn text_rendition(track: &TextTrack, name: String, is_default: bool, base: &str)
         TextKind::Subtitles | TextKind::Forced => attributes,
     };
     attributes.quoted("URI", format_args!("{base}{folder}/{HLS_NAME}"))
+}
+
+/// `CHANNELS`: the count; for Atmos what the objects are rendered to, marked as Apple asks (HLS
+/// Authoring Specification, appendix "Dolby Atmos").
+fn channels(track: &AudioTrack) -> String {
+    match track.objects {
+        Some(complexity) => format!("{complexity}/JOC"),
+        None => track.channels.to_string(),
+    }
 }
 
 fn yes_no(yes: bool) -> &'static str {

@@ -282,6 +282,31 @@ pub struct AudioRendition {
     /// What its track is marked as.
     #[serde(default, skip_serializing_if = "Disposition::is_plain")]
     pub disposition: Disposition,
+    /// The payload of `dac3` or `dec3`, for the forms that have one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dolby: Vec<u8>,
+    /// Complexity index of the Atmos objects within (joint object coding).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<u8>,
+}
+
+/// What was seen in the samples of an AC-3 or E-AC-3 track that all are alike, one frame each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DolbyTrack {
+    /// Index into [`super::SourceIndex::tracks`].
+    pub track: usize,
+    /// Enhanced AC-3.
+    pub enhanced: bool,
+    /// Samples a second.
+    pub sample_rate: u32,
+    /// Channels, the LFE included.
+    pub channels: u16,
+    /// PCM samples in a frame.
+    pub frame_length: u32,
+    /// The payload of `dac3` or `dec3`.
+    pub record: Vec<u8>,
+    /// Complexity index of the Atmos objects within.
+    pub objects: Option<u8>,
 }
 
 /// The forms that one track's sound is offered in. Each is a group of its own in HLS and an
@@ -296,6 +321,10 @@ pub enum AudioForm {
     Stereo,
     /// AAC in 5.1.
     Surround,
+    /// The source's own AC-3.
+    Ac3,
+    /// The source's own E-AC-3, with Atmos objects or without.
+    Eac3,
 }
 
 impl AudioForm {

@@ -123,6 +123,9 @@ pub struct AudioTrack {
     /// groups offer the same choice (RFC 8216bis 4.4.6.1.1).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also_in: Vec<String>,
+    /// Complexity index of the Atmos objects within (joint object coding of E-AC-3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<u8>,
 }
 
 /// What a text track is for.
@@ -358,6 +361,7 @@ pub(crate) mod example {
             copied: false,
             disposition: Disposition::default(),
             also_in: Vec::new(),
+            objects: None,
         }
     }
 

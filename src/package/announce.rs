@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 
-use super::init::{audio_init, track_colour, video_init};
+use super::init::{audio_init, copied_config, track_colour, video_init};
 use super::maker::Maker;
 use super::publish::{self, record_json};
 use super::record::{self, Sizes};
@@ -99,7 +99,7 @@ impl Maker {
         let mut configs = configs.iter();
         for spec in &self.prepared.plan.audio {
             let config = match spec.method {
-                AudioMethod::Copy { .. } => self.track(spec.source_track).config.clone(),
+                AudioMethod::Copy { .. } => copied_config(spec, self.track(spec.source_track)),
                 AudioMethod::Encode { .. } => configs.next().ok_or_else(left_out)?.clone(),
             };
             self.put_init(&spec.id, &audio_init(spec, config)?)?;

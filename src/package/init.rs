@@ -1,11 +1,11 @@
 //! Init segments of planned renditions, from the decoder configuration that an encoder or the source
 //! gives.
 
-use crate::cmaf::init_segment::{AudioInit, TrackInit, TrackInitKind, VideoInit};
+use crate::cmaf::init_segment::{AudioCoding, AudioInit, TrackInit, TrackInitKind, VideoInit};
 use crate::codec::avc::AvcConfig;
 use crate::error::{Error, Result};
 use crate::media::{
-    AudioMethod, AudioRendition, Colour, PixelAspect, SourceTrack, TrackKind, VideoPlan,
+    AudioForm, AudioMethod, AudioRendition, Colour, PixelAspect, SourceTrack, TrackKind, VideoPlan,
     VideoRendition,
 };
 use crate::time::Timescale;
@@ -51,8 +51,21 @@ pub(super) fn audio_init(spec: &AudioRendition, config: Vec<u8>) -> Result<Track
             sample_rate: spec.sample_rate,
             priming: spec.priming,
             bitrate_bps,
+            coding: match spec.form {
+                AudioForm::Stereo | AudioForm::Surround => AudioCoding::Aac,
+                AudioForm::Ac3 => AudioCoding::Ac3,
+                AudioForm::Eac3 => AudioCoding::Eac3,
+            },
         }),
     })
+}
+
+/// The decoder configuration of a repackaged rendition.
+pub(super) fn copied_config(spec: &AudioRendition, track: &SourceTrack) -> Vec<u8> {
+    match spec.form {
+        AudioForm::Stereo | AudioForm::Surround => track.config.clone(),
+        AudioForm::Ac3 | AudioForm::Eac3 => spec.dolby.clone(),
+    }
 }
 
 pub(super) fn track_colour(track: &SourceTrack) -> Colour {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use super::damage;
-use super::init::{audio_init, track_colour, video_init};
+use super::init::{audio_init, copied_config, track_colour, video_init};
 use super::prepare::Prepared;
 use super::progress::{Event, Progress};
 use super::stills::{self, Still, StillsCutter};
@@ -19,7 +19,7 @@ use crate::codec::captions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
 use crate::media::{
-    AudioRendition, ChunkSpan, Colour, EncodedSample, Job, Joining, Place, REORDER_FRAMES,
+    AudioRendition, ChunkSpan, Colour, EncodedSample, Home, Job, Joining, Place, REORDER_FRAMES,
     SourceTrack, TaskSummary, VideoPlan, VideoRendition,
 };
 use crate::plan::{CopiedSample, CopiedSegment, Lowering};
@@ -346,7 +346,7 @@ impl Work<'_> {
 
     fn copy_audio(&self, rendition: usize, run: ChunkSpan) -> Result<()> {
         let spec = &self.maker.prepared.plan.audio[rendition];
-        let config = self.maker.track(spec.source_track).config.clone();
+        let config = copied_config(spec, self.maker.track(spec.source_track));
         self.maker.put_init(&spec.id, &audio_init(spec, config)?)?;
         for segment in run.first_segment..run.first_segment + run.segments {
             check_stop(self.attempt.stop)?;
@@ -373,9 +373,17 @@ impl Work<'_> {
         };
         let table: Vec<FragmentSample> = copied.samples.iter().map(describe).collect();
         let mut bytes = fragment_head(kind, number, decode_time, &table)?;
-        let places = || copied.samples.iter().map(|sample| sample.place);
-        let (source, _) = self.maker.files(places(), self.attempt.stop)?;
-        source::gather(source.file(), places(), &mut bytes)?;
+        let places: Vec<_> = copied.samples.iter().map(|sample| sample.place).collect();
+        let (source, spool) = self
+            .maker
+            .files(places.iter().copied(), self.attempt.stop)?;
+        for run in places.chunk_by(|a, b| a.home == b.home) {
+            let file = match run.first().map(|place| place.home) {
+                Some(Home::Spool) => spool.ok_or_else(|| Error::internal("there is no spool"))?,
+                _ => source.file(),
+            };
+            source::gather(file, run.iter().copied(), &mut bytes)?;
+        }
         self.store_segment(track, number, bytes)
     }
 

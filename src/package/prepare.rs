@@ -206,9 +206,18 @@ impl Indexed {
         let places = heads.chain(text::places(&self.index));
         let reader = self.source.ahead(places, self.scratch.as_deref(), stop)?;
         let text = text::find(&self.index, self.files(&reader), in_pictures)?;
+        let mut dolby = Vec::new();
+        // The heads of all its samples: over a network that would be most of the source.
+        let is_near = !self.source.is_far();
+        let candidates = plan::dolby_candidates(&self.index, policy);
+        for at in candidates.into_iter().filter(|_| is_near) {
+            let track = &self.index.tracks[at];
+            dolby.extend(source::inspect_dolby(self.files(&reader), at, track)?);
+        }
         let Some(track) = candidate else {
             return Ok(plan::Inspection {
                 text,
+                dolby,
                 ..plan::Inspection::default()
             });
         };
@@ -217,6 +226,7 @@ impl Indexed {
             idr_samples: Some(seen.idr_samples),
             in_band_parameter_sets: seen.has_in_band_parameter_sets,
             text,
+            dolby,
             scan: None,
         })
     }

@@ -310,6 +310,7 @@ fn audio_track(plan: &Plan, at: usize, common: TrackCommon) -> AudioTrack {
         copied: matches!(rendition.method, AudioMethod::Copy { .. }),
         disposition: rendition.disposition,
         also_in: stand_ins(plan, at),
+        objects: rendition.objects,
     }
 }
 
@@ -332,6 +333,8 @@ fn form_group(form: AudioForm) -> &'static str {
     match form {
         AudioForm::Stereo => "audio",
         AudioForm::Surround => "audio-51",
+        AudioForm::Ac3 => "audio-ac3",
+        AudioForm::Eac3 => "audio-ec3",
     }
 }
 

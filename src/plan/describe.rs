@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::predict::RenditionPrediction;
 use super::{Prediction, revision};
-use crate::media::{AudioMethod, Plan, VideoMethod, VideoPlan};
+use crate::media::{AudioForm, AudioMethod, Plan, VideoMethod, VideoPlan};
 use crate::time::Ticks;
 
 /// Writes a plan as text: title, rungs, sound, grid, warnings. With a forecast, sizes and CPU
@@ -26,7 +26,7 @@ pub fn describe(plan: &Plan, prediction: Option<&Prediction>) -> String {
     }
     for rendition in &plan.audio {
         let how = match rendition.method {
-            AudioMethod::Copy { .. } => "AAC, copied".to_owned(),
+            AudioMethod::Copy { .. } => format!("{}, copied", form_name(rendition.form)),
             AudioMethod::Encode { bitrate, .. } => format!("AAC {} kb/s", bitrate / 1000),
         };
         let what = format!("{} ch {} Hz", rendition.channels, rendition.sample_rate);
@@ -75,6 +75,14 @@ fn video_words(method: &VideoMethod) -> String {
             recipe.maxrate / 1000,
             recipe.preset.name(),
         ),
+    }
+}
+
+fn form_name(form: AudioForm) -> &'static str {
+    match form {
+        AudioForm::Stereo | AudioForm::Surround => "AAC",
+        AudioForm::Ac3 => "AC-3",
+        AudioForm::Eac3 => "E-AC-3",
     }
 }
 

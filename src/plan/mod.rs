@@ -34,7 +34,7 @@ mod text;
 mod tracks;
 mod video;
 
-pub use candidate::candidate_for_copy;
+pub use candidate::{candidate_for_copy, dolby_candidates};
 pub use describe::describe;
 pub use expected::{Expected, expected};
 pub use limits::{MAX_DURATION_SECONDS, MAX_PICTURE_SIDE, MAX_PICTURES};
@@ -45,8 +45,8 @@ pub use scan::scan_task;
 
 use crate::error::{Error, Result};
 use crate::media::{
-    AudioRendition, FORMAT_VERSION, Passthrough, Plan, Policy, ScanCount, SourceIndex, SourceTrack,
-    TextFound, Waiver,
+    AudioRendition, DolbyTrack, FORMAT_VERSION, Passthrough, Plan, Policy, ScanCount, SourceIndex,
+    SourceTrack, TextFound, Waiver,
 };
 
 /// What was seen by looking at the bytes of the track that [`candidate_for_copy`] names.
@@ -62,6 +62,8 @@ pub struct Inspection {
     pub text: Vec<TextFound>,
     /// What a look at the pictures themselves found, where [`scan_task`] asked for one.
     pub scan: Option<ScanCount>,
+    /// The AC-3 and E-AC-3 tracks whose own samples can be packaged: see [`dolby_candidates`].
+    pub dolby: Vec<DolbyTrack>,
 }
 
 /// Text that can be read, by FFmpeg's names of the codecs, and `wvtt` for WebVTT in MP4.
@@ -121,7 +123,7 @@ pub fn plan(
         Some(video) => sound::Stage::beside(video),
         None => sound::Stage::alone(index, &sounds, policy)?,
     };
-    let audio = sound::plan(index, &sounds, &stage, policy, &mut notes)?;
+    let audio = sound::plan(index, &sounds, &stage, policy, inspection, &mut notes)?;
     let main_language = main_language(&audio);
     let text = text::plan(index, inspection, stage.origin, main_language, &mut notes);
     let (origin, duration) = (stage.origin, stage.duration);

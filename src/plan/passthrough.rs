@@ -233,6 +233,10 @@ pub(crate) struct SoundFrame {
     pub(crate) origin: Ticks,
     /// PCM samples in the presentation.
     pub(crate) samples: u64,
+    /// PCM samples in an encoded frame.
+    pub(crate) length: u32,
+    /// PCM samples that may be missing at the end.
+    pub(crate) short_by: u64,
     /// Only repackaging is allowed: gaps at the end are taken as they are.
     pub(crate) only: bool,
 }
@@ -240,7 +244,7 @@ pub(crate) struct SoundFrame {
 /// PCM samples in an AAC-LC frame.
 pub(crate) const AAC_FRAME: u32 = 1024;
 
-/// Lays an AAC track under the presentation. The first frame is one before the frame that the
+/// Lays an AAC, AC-3 or E-AC-3 track under the presentation. The first frame is one before the frame that the
 /// presentation starts in, where there is one: a decoder needs it to warm up, and the edit list
 /// skips it (conformance A08).
 pub(crate) fn lay_sound(track: &SourceTrack, frame: SoundFrame) -> Result<CopiedSound, Refusal> {
@@ -249,7 +253,7 @@ pub(crate) fn lay_sound(track: &SourceTrack, frame: SoundFrame) -> Result<Copied
     let start = pcm(track.movie_time(first.presentation_time()), track.timescale);
     let shown = start.max(pcm(track.edit.delay, track.timescale));
     let origin = pcm(frame.origin.count, frame.origin.timescale);
-    let length = i64::from(AAC_FRAME);
+    let length = i64::from(frame.length);
     let latest = if frame.only {
         i64::from(frame.rate.get()) / 10
     } else {
@@ -265,13 +269,13 @@ pub(crate) fn lay_sound(track: &SourceTrack, frame: SoundFrame) -> Result<Copied
     let left = u32::try_from(track.samples.len())
         .unwrap_or(u32::MAX)
         .saturating_sub(first_sample);
-    let available = (u64::from(left) * u64::from(AAC_FRAME)).saturating_sub(u64::from(priming));
+    let available = (u64::from(left) * u64::from(frame.length)).saturating_sub(u64::from(priming));
     let missing = frame.samples.saturating_sub(available);
-    if available == 0 || (!frame.only && missing > u64::from(frame.rate.get()) / 10) {
+    if available == 0 || (!frame.only && missing > frame.short_by) {
         return Err("it ends before the picture".to_owned());
     }
     let samples = frame.samples.min(available);
-    let frames = (samples + u64::from(priming)).div_ceil(u64::from(AAC_FRAME));
+    let frames = (samples + u64::from(priming)).div_ceil(u64::from(frame.length));
     let frames = u32::try_from(frames).map_err(|_| "it is too long")?;
     Ok(CopiedSound {
         first_sample,
@@ -281,10 +285,10 @@ pub(crate) fn lay_sound(track: &SourceTrack, frame: SoundFrame) -> Result<Copied
     })
 }
 
-/// Whether every sample starts where counting frames of 1024 samples says, to half a frame.
-pub(crate) fn is_gapless(track: &SourceTrack, rate: Timescale) -> bool {
+/// Whether every sample starts where counting frames of `length` PCM samples says, to half a frame.
+pub(crate) fn is_gapless(track: &SourceTrack, rate: Timescale, length: u32) -> bool {
     let constant = track.samples.constant_duration();
-    if track.timescale == rate && constant == Some(AAC_FRAME) {
+    if track.timescale == rate && constant == Some(length) {
         return true;
     }
     let mut first = None;
@@ -294,7 +298,7 @@ pub(crate) fn is_gapless(track: &SourceTrack, rate: Timescale) -> bool {
         .all(|(number, sample)| {
             let time = i128::from(sample.presentation_time());
             let passed = time - *first.get_or_insert(time);
-            let off = passed * i128::from(rate.get()) - number * i128::from(AAC_FRAME) * ticks;
-            off.abs() * 2 <= i128::from(AAC_FRAME) * ticks
+            let off = passed * i128::from(rate.get()) - number * i128::from(length) * ticks;
+            off.abs() * 2 <= i128::from(length) * ticks
         })
 }

@@ -11,7 +11,7 @@ use super::ladder::LOWEST_MAXRATE;
 use super::passthrough::{self, AAC_FRAME, CopiedSound, Refusal, SoundFrame};
 use super::tracks::{self, Label};
 use super::video::PlannedVideo;
-use super::{Notes, limits};
+use super::{Inspection, Notes, limits};
 use crate::codec::aac::{AAC_LC, AudioSpecificConfig};
 use crate::error::{Error, Result};
 use crate::media::{
@@ -199,6 +199,7 @@ pub(crate) fn plan(
     sounds: &[SoundSpan],
     stage: &Stage,
     policy: &Policy,
+    inspection: &Inspection,
     notes: &mut Notes,
 ) -> Result<Vec<AudioRendition>> {
     let audio: Vec<usize> = sounds.iter().map(|sound| sound.track).collect();
@@ -224,11 +225,17 @@ pub(crate) fn plan(
     for (maker, rendition) in main {
         let low = maker.low(&rendition);
         let surround = maker.surround(&rendition, notes);
+        let seen = inspection.dolby.iter();
+        let seen = seen.filter(|seen| seen.track == maker.sound.track);
+        let dolby: Vec<_> = seen
+            .filter_map(|seen| maker.dolby(&rendition, seen))
+            .collect();
         renditions.push(rendition);
         if wants_low && is_lower {
             renditions.push(low);
         }
         renditions.extend(surround);
+        renditions.extend(dolby);
     }
     Ok(renditions)
 }
@@ -316,7 +323,7 @@ impl Maker<'_> {
         if !only && !matches!(config.sample_rate, 32_000 | 44_100 | 48_000) {
             return Err(format!("its rate is {}", config.sample_rate));
         }
-        if !passthrough::is_gapless(track, rate) {
+        if !passthrough::is_gapless(track, rate, AAC_FRAME) {
             return Err("it has gaps".to_owned());
         }
         if !only && self.ends_early() {
@@ -329,6 +336,8 @@ impl Maker<'_> {
                 rate,
                 origin: self.stage.origin,
                 samples,
+                length: AAC_FRAME,
+                short_by: u64::from(rate.get()) / 10,
                 only,
             },
         )
@@ -397,19 +406,29 @@ impl Maker<'_> {
         }
     }
 
+    /// Movie time of the presentation's start.
+    pub(super) fn origin(&self) -> Ticks {
+        self.stage.origin
+    }
+
     /// PCM samples of the presentation.
-    fn samples(&self, rate: Timescale) -> u64 {
+    pub(super) fn samples(&self, rate: Timescale) -> u64 {
         let samples = self.stage.duration.to(rate, Rounding::Nearest).count;
         u64::try_from(samples).unwrap_or(0)
     }
 
     pub(super) fn copied(&self, copied: CopiedSound) -> AudioRendition {
+        self.copied_frames(copied, AAC_FRAME)
+    }
+
+    /// The track's own samples as a rendition; each is a frame of `length` PCM samples.
+    pub(super) fn copied_frames(&self, copied: CopiedSound, length: u32) -> AudioRendition {
         let info = info(self.track);
         let rate = Timescale::new(info.sample_rate).unwrap_or(Timescale::MICROS);
         let frames = AudioFrames {
             sample_rate: rate,
             priming: copied.priming,
-            frame_length: AAC_FRAME,
+            frame_length: length,
             frames: copied.frames,
         };
         let method = AudioMethod::Copy {
@@ -460,7 +479,7 @@ impl Maker<'_> {
         let segments = frames.segments(self.stage.cuts.iter().copied());
         let lengths = segments
             .iter()
-            .map(|span| i64::from(span.frames) * i64::from(AAC_FRAME));
+            .map(|span| i64::from(span.frames) * i64::from(frames.frame_length));
         let target = i64::from(self.policy.chunk_seconds)
             * i64::from(CHUNKS_A_TASK)
             * i64::from(frames.sample_rate.get());
@@ -474,12 +493,14 @@ impl Maker<'_> {
             channels: CHANNELS,
             priming: frames.priming,
             samples,
-            frame_length: AAC_FRAME,
+            frame_length: frames.frame_length,
             chunks: cuts::chunks(lengths, target, self.policy),
             segments,
             method,
             form: AudioForm::Stereo,
             disposition: self.label.disposition,
+            dolby: Vec::new(),
+            objects: None,
         }
     }
 

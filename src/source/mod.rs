@@ -6,6 +6,7 @@
 
 mod ahead;
 mod captions;
+mod dolby;
 mod file;
 mod gather;
 mod inspect;
@@ -20,6 +21,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use ahead::Ahead;
 pub use captions::{Captions, may_hold_captions, read_captions, taste, tastes_of_captions};
+pub use dolby::inspect_dolby;
 use file::LocalFile;
 pub use gather::gather;
 pub use inspect::{VideoInspection, heads, inspect_h264};

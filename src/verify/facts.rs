@@ -124,6 +124,8 @@ pub(super) struct SoundFacts {
     pub(super) channels: u32,
     /// Samples a second, likewise.
     pub(super) sample_rate: u32,
+    /// Whether Atmos objects are carried beside the channels.
+    pub(super) objects: bool,
 }
 
 /// One segment, as far as its heads tell.

@@ -590,14 +590,25 @@ fn group_differences(view: &MultivariantView<'_>) -> Vec<String> {
 /// H37: CHANNELS is there where channel counts differ (RFC 8216bis 4.4.6.1), and true.
 fn channels(view: &MultivariantView<'_>) -> Vec<String> {
     let mut faults = Vec::new();
-    let rows: Vec<_> = view
-        .of_type("AUDIO")
-        .map(|(rendition, media)| (rendition, media.and_then(real_channels)))
-        .collect();
-    let counts: BTreeSet<u32> = rows.iter().filter_map(|(_, real)| *real).collect();
-    for (rendition, real) in rows {
+    let rows = view.of_type("AUDIO").map(|(rendition, media)| {
+        let sound = media.and_then(|media| media.stream.track()?.sound());
+        let objects = sound.is_some_and(|sound| sound.objects);
+        (rendition, media.and_then(real_channels), objects)
+    });
+    let rows: Vec<_> = rows.collect();
+    let counts: BTreeSet<u32> = rows.iter().filter_map(|(_, real, _)| *real).collect();
+    for (rendition, real, objects) in rows {
         let line = rendition.line;
+        let as_objects = rendition
+            .channels()
+            .is_some_and(|channels| channels.ends_with("/JOC"));
+        if real.is_some() && as_objects != objects {
+            faults.push(format!(
+                "line {line}: CHANNELS and the sound differ about Atmos (JOC)"
+            ));
+        }
         match (rendition.channel_count(), real) {
+            (Some(_), _) if as_objects => {}
             (None, _) if counts.len() > 1 => {
                 faults.push(format!("line {line}: no CHANNELS, though counts differ"));
             }

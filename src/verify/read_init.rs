@@ -9,6 +9,7 @@ use crate::cmaf::read::{
     BoxTree, InitInfo, InitTrack, SampleEntry, SampleEntryMedia, TrackDefaults, box_tree,
 };
 use crate::codec::aac::{AudioSpecificConfig, EsDescriptor};
+use crate::codec::ac3::read_record;
 use crate::codec::avc::AvcConfig;
 use crate::time::Timescale;
 
@@ -191,8 +192,27 @@ fn sound_facts(entry: &SampleEntry, channels: u32, sample_rate: u32) -> SoundFac
     let configured = config
         .as_ref()
         .map(|config| u32::from(config.output_channels()));
+    if let Some(facts) = dolby_facts(entry) {
+        return facts;
+    }
     SoundFacts {
         channels: configured.filter(|count| *count > 0).unwrap_or(channels),
         sample_rate: config.map_or(sample_rate, |config| config.output_sample_rate()),
+        objects: false,
     }
+}
+
+/// What `dac3` or `dec3` says.
+fn dolby_facts(entry: &SampleEntry) -> Option<SoundFacts> {
+    let record = match &entry.original.0 {
+        b"ac-3" => read_record(entry.find(b"dac3")?, false),
+        b"ec-3" => read_record(entry.find(b"dec3")?, true),
+        _ => None,
+    };
+    let (channels, sample_rate, objects) = record?;
+    Some(SoundFacts {
+        channels: u32::from(channels),
+        sample_rate,
+        objects,
+    })
 }

@@ -179,3 +179,59 @@ fn marks_of_the_source_reach_both_manifests() {
     let (code, report) = verify(out.to_str().unwrap());
     assert_eq!(code, Some(0), "{report}");
 }
+
+/// MD5 of each packet of a file's first sound, by FFmpeg.
+fn packets(file: &Path) -> Vec<String> {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-i"])
+        .arg(file)
+        .args(["-map", "0:a:0", "-c", "copy", "-f", "framemd5", "-"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let sum = |line: &str| {
+        line.rsplit(',')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    lines.map(sum).collect()
+}
+
+/// From a file that keeps samples whole, and from a transport stream, where they lie in pieces.
+#[test]
+fn dolby_goes_through_untouched_beside_aac() {
+    let folder = tempfile::tempdir().unwrap();
+    for (codec, form, fourcc, container) in [
+        ("ac3", "ac3", "ac-3", "mkv"),
+        ("eac3", "ec3", "ec-3", "mp4"),
+        ("ac3", "ac3", "ac-3", "ts"),
+    ] {
+        let name = format!("{codec}.{container}");
+        let more = ["-c:a", codec, "-b:a", "384k"];
+        let source = made(folder.path(), &name, &six_tones(0.5), &more);
+        let out = folder.path().join(format!("out-{codec}-{container}"));
+        let result = package(&source, &out, &[]);
+        let playlist = std::fs::read_to_string(out.join("index.m3u8")).unwrap();
+        assert!(
+            playlist.contains(&format!("CODECS=\"{fourcc}\"")),
+            "{playlist}"
+        );
+        let id = format!("a-und-{form}");
+        assert_eq!(tracks(&result).last().unwrap().0, id);
+        let made = folder.path().join(format!("{codec}-{container}.made.mp4"));
+        std::fs::write(&made, joined(&out, &result, &id)).unwrap();
+        let (theirs, ours) = (packets(&source), packets(&made));
+        assert!(ours.len() > 50, "{name}: {ours:?}");
+        assert_eq!(theirs.get(..ours.len()), Some(&ours[..]), "{name}");
+        let channels = heard(&std::fs::read(&made).unwrap(), 6, 48_000);
+        for (channel, hertz) in channels.iter().zip(TONES) {
+            let level = tone(channel, hertz, 48_000.0);
+            assert!((level - 0.5).abs() < 0.05, "{name} {hertz} Hz: {level}");
+        }
+        let (code, report) = verify(out.to_str().unwrap());
+        assert_eq!(code, Some(0), "{name}: {report}");
+    }
+}

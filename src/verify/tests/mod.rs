@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::cmaf::boxes::{BoxWriter, children};
 use crate::cmaf::fragment::{FragmentKind, fragment};
-use crate::cmaf::init_segment::{AudioInit, TrackInit, TrackInitKind, VideoInit, init_segment};
+use crate::cmaf::init_segment::{
+    AudioCoding, AudioInit, TrackInit, TrackInitKind, VideoInit, init_segment,
+};
 use crate::codec::aac::AudioSpecificConfig;
 use crate::codec::avc::AvcConfig;
 use crate::media::{
@@ -250,6 +252,7 @@ fn write_audio(files: &mut Files, recipe: &Recipe) -> AudioTrack {
             sample_rate: 48_000,
             priming: recipe.priming,
             bitrate_bps: 64_000,
+            coding: AudioCoding::Aac,
         }),
     };
     // Cuts on the sound's frames nearest to 6, 12 and 15 s, priming counted.
@@ -273,6 +276,7 @@ fn write_audio(files: &mut Files, recipe: &Recipe) -> AudioTrack {
         copied: false,
         disposition: Disposition::default(),
         also_in: Vec::new(),
+        objects: None,
     }
 }
 
