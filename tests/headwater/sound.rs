@@ -190,13 +190,7 @@ fn packets(file: &Path) -> Vec<String> {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let sum = |line: &str| {
-        line.rsplit(',')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
-    };
+    let sum = |line: &str| line.split(',').nth(5).unwrap_or_default().trim().to_owned();
     lines.map(sum).collect()
 }
 
