@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::dash_schema::{duration_forms, numbers, schema};
 use super::dash_sets::judge_period;
 use super::facts::SegmentFacts;
-use super::hls_multivariant::frame_rate_thousandths;
+use super::hls_multivariant::{frame_rate_thousandths, has_one_frame};
 use super::report::Sheet;
 use super::stream::{Container, Medium, Stream, nanos, seconds};
 use super::{stills, text};
@@ -477,6 +477,8 @@ fn video_differs(view: &RepresentationView<'_>) -> Vec<String> {
         (declared, frame_rate_thousandths(&view.stream))
     {
         let allowed = match constant {
+            // The one still of a short title lasts as long as that, and has no rate.
+            true if view.stream.stills && has_one_frame(&view.stream) => u64::MAX,
             true => 1,
             // What is left over of a segment is no whole second of trick play.
             false if view.stream.stills => real / 2,

@@ -255,6 +255,14 @@ pub(super) fn frame_rate_thousandths(stream: &Stream) -> Option<(u64, bool)> {
     Some((u64::try_from(rate).ok()?, durations.len() == 1))
 }
 
+/// Whether all segments together hold one sample.
+pub(super) fn has_one_frame(stream: &Stream) -> bool {
+    let facts = stream.segments.iter().filter_map(|s| s.facts.as_ref());
+    let fragments = facts.flat_map(|facts| &facts.fragments);
+    let samples = fragments.flat_map(|fragment| fragment.samples());
+    samples.take(2).count() == 1
+}
+
 /// H23: FRAME-RATE, AUDIO, SUBTITLES and CLOSED-CAPTIONS don't stand on I-frame tags (RFC 8216bis
 /// 4.4.6.3).
 fn foreign_to_i_frames(variant: &Variant) -> Vec<String> {
