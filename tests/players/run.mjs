@@ -10,12 +10,18 @@ import { play } from './play.mjs';
 import { ffmpeg, ffprobe, gstreamer, mpv } from './readers.mjs';
 import { serve } from './static_server.mjs';
 
+// An MPD without its sets for trick play and thumbnails, which nobody plays.
+function played(text) {
+  const sets = /<AdaptationSet\b[^>]*>[\s\S]*?<\/AdaptationSet>/g;
+  return text.replace(sets, (set) => (/guidelines\/(trickmode|thumbnail_tile)"/.test(set) ? '' : set));
+}
+
 // What a manifest promises: the picture heights, the text, and the media playlists of sound and
 // pictures if it is HLS. Read with patterns on purpose: a parser would be one more player.
 async function promises(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${response.status} ${url}`);
-  const text = await response.text();
+  const text = played(await response.text());
   const hls = text.startsWith('#EXTM3U');
   const all = (pattern) => [...new Set([...text.matchAll(pattern)].map((match) => match[1]))];
   const heights = all(hls ? /^#EXT-X-STREAM-INF:.*RESOLUTION=\d+x(\d+)/gm : /<Representation\b[^>]*\bheight="(\d+)"/g);
