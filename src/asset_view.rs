@@ -7,7 +7,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use crate::clock::rfc3339;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{HLS_NAME, MPD_NAME};
-use crate::media::{Asset, AssetState, RenditionSummary};
+use crate::media::{Asset, AssetState, RenditionSummary, Scheme};
 
 /// File name of the still picture of an asset.
 const POSTER_NAME: &str = "poster.jpg";
@@ -122,9 +122,9 @@ pub struct Playback {
     /// The HLS multivariant playlist.
     #[schema(format = "uri")]
     pub hls: String,
-    /// The DASH MPD.
-    #[schema(format = "uri")]
-    pub dash: String,
+    /// The DASH MPD; none where whole segments are encrypted (`aes-128`).
+    #[schema(required = true, format = "uri")]
+    pub dash: Option<String>,
     /// A still picture, once there is one.
     #[schema(required = true, format = "uri")]
     pub poster: Option<String>,
@@ -201,9 +201,11 @@ pub fn asset_json(asset: &Asset, base: &BaseUrl) -> AssetView {
 fn playback(asset: &Asset, base: &BaseUrl) -> Playback {
     let id = &asset.id;
     let object = |name: &str| base.join(&format!("/v/{id}/{name}"));
+    let encryption = asset.policy.encryption.as_ref();
+    let has_dash = encryption.is_none_or(|it| it.scheme != Scheme::Aes128);
     Playback {
         hls: object(HLS_NAME),
-        dash: object(MPD_NAME),
+        dash: has_dash.then(|| object(MPD_NAME)),
         poster: asset.has_poster.then(|| object(POSTER_NAME)),
         page: base.join(&format!("/watch/{id}")),
     }

@@ -42,6 +42,9 @@ pub struct Config {
     pub allow_private_addresses: bool,
     /// Refuse to decode where the system can't confine the decoder fully.
     pub strict_sandbox: bool,
+    /// The file with the secret that content keys are derived from (64 hexadecimal digits), or with
+    /// a list of keys; `keys.secret` in `data`, made at the first start, if not given.
+    pub key_file: Option<PathBuf>,
     /// TLS of both listeners; plain HTTP without it.
     pub tls: Option<crate::tls::Options>,
     /// How objects are delivered.
@@ -211,6 +214,7 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             allow_private_addresses: false,
             strict_sandbox: false,
+            key_file: None,
             tls: None,
             delivery: Delivery::default(),
             cache: Cache::default(),

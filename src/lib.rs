@@ -16,8 +16,10 @@ pub mod media;
 
 // floor 2
 pub mod bandwidth;
+pub mod cipher;
 pub mod codec;
 pub mod layout;
+pub mod pssh;
 #[cfg(feature = "origin")]
 pub mod telemetry;
 
@@ -38,6 +40,7 @@ pub mod tls;
 pub mod catalog;
 #[cfg(feature = "transcode")]
 pub mod ffmpeg;
+pub mod keys;
 pub mod store;
 pub mod verify;
 

@@ -100,6 +100,7 @@ impl Arguments {
         let jobs = self.jobs.map(usize::from).and_then(NonZeroUsize::new);
         Ok(Options {
             policy: self.policy.policy()?,
+            keys: self.policy.keys()?,
             jobs: jobs.unwrap_or(cores),
             sandbox: sandbox::Options {
                 strict: self.strict_sandbox,

@@ -9,6 +9,7 @@ mod cloudfront;
 mod dump;
 #[cfg(feature = "origin")]
 mod gc;
+mod keys;
 mod package;
 mod plan;
 mod policy;
@@ -49,6 +50,8 @@ enum Command {
     Probe(probe::Arguments),
     /// Check a presentation rule by rule
     Verify(verify::Arguments),
+    /// Show the content keys of what was packaged, for a licence service or a key server
+    Keys(keys::Arguments),
     /// Show the boxes of an MP4 or CMAF file as text
     Dump(dump::Arguments),
     /// Take uploads, make streams of them, deliver them
@@ -82,6 +85,7 @@ pub fn run() -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
         Command::Dump(arguments) => dump::run(&arguments),
         #[cfg(feature = "origin")]
         Command::Serve(arguments) => serve::run(&arguments),

@@ -45,6 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
     let options = Options {
         policy: arguments.policy.policy()?,
+        keys: arguments.policy.keys()?,
         jobs: arguments.jobs.map(usize::from),
         sandbox: sandbox::Options {
             strict: arguments.strict_sandbox,
@@ -157,7 +158,8 @@ struct JsonResult<'a> {
 #[derive(Debug, Serialize)]
 struct JsonPlayback {
     hls: String,
-    dash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dash: Option<String>,
 }
 
 impl<'a> JsonResult<'a> {
@@ -172,7 +174,7 @@ impl<'a> JsonResult<'a> {
             duration_s: presentation.duration.seconds(),
             playback: JsonPlayback {
                 hls: at(layout::HLS_NAME),
-                dash: at(layout::MPD_NAME),
+                dash: presentation.has_dash().then(|| at(layout::MPD_NAME)),
             },
             renditions: renditions(presentation),
             segments_made: outcome.segments_made,
@@ -253,15 +255,17 @@ fn summary(arguments: &Arguments, outcome: &Outcome, started: Instant) -> String
         0 => String::new(),
         n => format!(", {n} segments reused"),
     };
+    let out = arguments.out.trim_end_matches('/');
     let _ = write!(
         text,
-        "\n{:.3} s of video, {} in {:.1} s{reused}; every rule kept\nHLS   {out}/{}\nDASH  {out}/{}\n",
+        "\n{:.3} s of video, {} in {:.1} s{reused}; every rule kept\nHLS   {out}/{}\n",
         presentation.duration.seconds(),
         HumanBytes(outcome.bytes),
         started.elapsed().as_secs_f64(),
         layout::HLS_NAME,
-        layout::MPD_NAME,
-        out = arguments.out.trim_end_matches('/'),
     );
+    if presentation.has_dash() {
+        let _ = writeln!(text, "DASH  {out}/{}", layout::MPD_NAME);
+    }
     text
 }

@@ -39,7 +39,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let sandbox = sandbox::Options::default();
     let stop = AtomicBool::new(false);
     let source = Source::open(&arguments.input)?;
-    let prepared = package::prepare(source, &policy, &sandbox, None, &Silent, &stop)?;
+    let keys = arguments.policy.keys()?;
+    let prepared = package::prepare(
+        source,
+        &policy,
+        keys.as_ref(),
+        &sandbox,
+        None,
+        &Silent,
+        &stop,
+    )?;
     let prediction = plan::predict(&prepared.plan, &prepared.index);
     if arguments.json {
         return print_json(&JsonPlan {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::error::{Error, Result};
+use crate::keys::KeySource;
 use crate::media::{Passthrough, Policy, Preset};
 
 /// Policy file and the flags that override it.
@@ -26,6 +27,9 @@ pub(super) struct PolicyArguments {
     /// Encoder effort, in x264's names [default: veryfast]
     #[arg(long, value_name = "P", value_parser = parse_preset)]
     preset: Option<Preset>,
+    /// Keys for a policy that encrypts: 64 hexadecimal digits to derive them from, or a list
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -49,6 +53,11 @@ fn parse_preset(name: &str) -> Result<Preset, String> {
 }
 
 impl PolicyArguments {
+    /// Where content keys come from, if a key file is named.
+    pub(super) fn keys(&self) -> Result<Option<KeySource>> {
+        self.key_file.as_deref().map(KeySource::read).transpose()
+    }
+
     /// The policy that file and flags ask for.
     pub(super) fn policy(&self) -> Result<Policy> {
         let mut policy = match &self.policy {

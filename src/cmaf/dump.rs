@@ -15,6 +15,8 @@ use crate::codec::avc::AvcConfig;
 
 /// Rows of a table that are printed one by one.
 const ROWS: usize = 4;
+/// The same as a count in a box.
+const FEW: u32 = 4;
 
 /// The boxes in `bytes` as a text tree. Broken bytes give the boxes up to the fault and a last
 /// line that names it.
@@ -81,6 +83,11 @@ fn describe(node: &BoxNode, payload: &[u8]) -> Option<String> {
         b"trun" => trun_text(payload),
         b"sidx" => SegmentIndex::parse(payload).map(|sidx| sidx_text(&sidx)),
         b"frma" | b"schm" => scheme_text(node.kind, payload),
+        b"tenc" => tenc_text(payload),
+        b"pssh" => pssh_text(payload),
+        b"saiz" => saiz_text(payload),
+        b"saio" => saio_text(payload),
+        b"senc" => senc_text(payload),
         _ => entry_text(node.kind, payload),
     }
 }
@@ -344,6 +351,86 @@ fn scheme_text(kind: FourCc, payload: &[u8]) -> Option<String> {
     let start = if kind.0 == *b"schm" { 4 } else { 0 };
     let mut fields = Fields::new(payload.get(start..)?);
     Some(fields.four_cc()?.to_string())
+}
+
+fn tenc_text(payload: &[u8]) -> Option<String> {
+    let (version, _, mut fields) = Fields::full(payload)?;
+    fields.skip(1)?;
+    let blocks = fields.u8()?;
+    let (protected, iv_size) = (fields.u8()?, fields.u8()?);
+    let key_id: [u8; 16] = fields.array()?;
+    let mut out = format!(
+        "v{version} pattern={}:{} protected={protected} iv_size={iv_size} key_id={}",
+        blocks >> 4,
+        blocks & 0x0f,
+        hex_text(&key_id)
+    );
+    if iv_size == 0 && protected == 1 {
+        let length = usize::from(fields.u8()?);
+        out += &format!(" constant_iv={}", hex_text(fields.rest().get(..length)?));
+    }
+    Some(out)
+}
+
+fn pssh_text(payload: &[u8]) -> Option<String> {
+    let (version, _, mut fields) = Fields::full(payload)?;
+    let system: [u8; 16] = fields.array()?;
+    let mut out = format!("v{version} system={}", hex_text(&system));
+    if version > 0 {
+        let count = fields.u32()?;
+        out += &format!(" key_ids={count}");
+        for _ in 0..count.min(FEW) {
+            out += &format!("\nkey_id={}", hex_text(&fields.array::<16>()?));
+        }
+        fields.skip(16 * usize::try_from(count).ok()?.saturating_sub(ROWS))?;
+    }
+    let length = fields.u32()?;
+    Some(out + &format!("\ndata={length} {}", hex_text(fields.rest())))
+}
+
+fn saiz_text(payload: &[u8]) -> Option<String> {
+    let (_, flags, mut fields) = Fields::full(payload)?;
+    if flags & 1 != 0 {
+        fields.skip(8)?;
+    }
+    let (default, count) = (fields.u8()?, fields.u32()?);
+    let sizes: Vec<_> = fields.rest().iter().take(ROWS).collect();
+    Some(format!(
+        "default={default} samples={count} sizes={sizes:?}.."
+    ))
+}
+
+fn saio_text(payload: &[u8]) -> Option<String> {
+    let (version, flags, mut fields) = Fields::full(payload)?;
+    if flags & 1 != 0 {
+        fields.skip(8)?;
+    }
+    let count = fields.u32()?;
+    let mut out = format!("v{version} entries={count}");
+    for _ in 0..count.min(FEW) {
+        out += &format!(" offset={}", fields.by_version(version)?);
+    }
+    Some(out)
+}
+
+/// Subsamples, as far as initialization vectors are constant: nothing here says how long others are.
+fn senc_text(payload: &[u8]) -> Option<String> {
+    let (_, flags, mut fields) = Fields::full(payload)?;
+    let count = fields.u32()?;
+    let mut out = format!("flags={flags:#x} samples={count}");
+    let is_constant = matches!(fields.rest(), [0, count, ..] if *count > 0);
+    if flags & 2 == 0 || !is_constant {
+        return Some(out);
+    }
+    for _ in 0..count.min(FEW) {
+        out.push('\n');
+        for subsample in 0..fields.u16()? {
+            let (clear, protected) = (fields.u16()?, fields.u32()?);
+            let gap = if subsample == 0 { "" } else { ", " };
+            out += &format!("{gap}clear={clear} protected={protected}");
+        }
+    }
+    Some(out)
 }
 
 /// The fields of sample entries.

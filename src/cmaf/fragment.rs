@@ -5,7 +5,9 @@
 //! fragment can be read with nothing but its track header.
 
 use super::boxes::BoxWriter;
+use super::encrypt::{SampleEncryptor, SampleProtection};
 use super::init_segment::TRACK_ID;
+use super::protection::write_sample_encryption;
 use crate::error::{Error, Result};
 use crate::media::Sample;
 
@@ -142,6 +144,26 @@ pub fn fragment_head(
     decode_time: u64,
     samples: &[FragmentSample],
 ) -> Result<Vec<u8>> {
+    protected_fragment_head(kind, sequence_number, decode_time, samples, &[])
+}
+
+/// The same for encrypted samples, of each of which `protection` says what is protected; for clear
+/// ones where it is empty.
+///
+/// # Errors
+/// Those of [`fragment_head`], and when `protection` is for another number of samples.
+pub fn protected_fragment_head(
+    kind: FragmentKind,
+    sequence_number: u32,
+    decode_time: u64,
+    samples: &[FragmentSample],
+    protection: &[SampleProtection],
+) -> Result<Vec<u8>> {
+    if !protection.is_empty() && protection.len() != samples.len() {
+        return Err(Error::internal(
+            "not every sample of a fragment is encrypted",
+        ));
+    }
     let Some(first) = samples.first().copied() else {
         return Err(Error::internal("a fragment without samples"));
     };
@@ -176,6 +198,9 @@ pub fn fragment_head(
                 w.u64(decode_time);
             });
             data_offset_at = write_trun(w, &layout, samples, first);
+            if !protection.is_empty() {
+                write_sample_encryption(w, protection, 0);
+            }
         });
     });
     let data_offset = u32::try_from(w.len() + 8).expect("bounded by the number of samples");
@@ -244,6 +269,34 @@ fn write_row(w: &mut BoxWriter, layout: &Layout, sample: &FragmentSample) {
     }
 }
 
+/// A whole fragment of samples that `encryptor` encrypts; `data` are their bytes, one after the
+/// other.
+///
+/// # Errors
+/// Those of [`fragment_head`], and where it can't be told what of a sample to protect.
+pub fn encrypted_fragment(
+    kind: FragmentKind,
+    sequence_number: u32,
+    decode_time: u64,
+    samples: &[FragmentSample],
+    mut data: Vec<u8>,
+    encryptor: &mut SampleEncryptor,
+) -> Result<Vec<u8>> {
+    let mut protection = Vec::with_capacity(samples.len());
+    let mut rest = data.as_mut_slice();
+    for sample in samples {
+        let taken = rest.split_at_mut_checked(sample.size as usize);
+        let (bytes, after) = taken.ok_or_else(|| Error::internal("a fragment lacks bytes"))?;
+        protection.push(encryptor.encrypt(bytes)?);
+        rest = after;
+    }
+    let mut bytes =
+        protected_fragment_head(kind, sequence_number, decode_time, samples, &protection)?;
+    bytes.reserve_exact(data.len());
+    bytes.append(&mut data);
+    Ok(bytes)
+}
+
 /// A whole fragment with its samples' bytes; see [`fragment_head`].
 ///
 /// # Errors
@@ -263,7 +316,11 @@ pub fn fragment(
     Ok(bytes)
 }
 
-fn describe(sample: &Sample) -> Result<FragmentSample> {
+/// What a fragment says about a sample.
+///
+/// # Errors
+/// When it has 4 GiB or more.
+pub fn describe(sample: &Sample) -> Result<FragmentSample> {
     Ok(FragmentSample {
         size: u32::try_from(sample.data.len())
             .map_err(|_| Error::unsupported("a sample of 4 GiB or more"))?,

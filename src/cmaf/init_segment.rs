@@ -5,6 +5,7 @@
 //! zero, all durations are zero because the samples are in fragments.
 
 use super::boxes::BoxWriter;
+use super::protection::{InitProtection, Pattern, write_sinf};
 use crate::codec::aac::{AudioSpecificConfig, EsDescriptor, OBJECT_TYPE_MPEG4_AUDIO};
 use crate::codec::avc::AvcConfig;
 use crate::media::{Colour, PixelAspect};
@@ -84,14 +85,22 @@ pub enum AudioCoding {
     Eac3,
 }
 
-/// The bytes of the header.
+/// The bytes of the header of a clear track.
 pub fn init_segment(init: &TrackInit) -> Vec<u8> {
+    protected_init_segment(init, None)
+}
+
+/// The bytes of the header of a track whose samples are encrypted as `protection` says, if at all.
+pub fn protected_init_segment(init: &TrackInit, protection: Option<&InitProtection>) -> Vec<u8> {
     let mut w = BoxWriter::with_capacity(1024);
     write_ftyp(&mut w, init);
     w.nest(b"moov", |w| {
         write_mvhd(w, init);
-        w.nest(b"trak", |w| write_trak(w, init));
+        w.nest(b"trak", |w| write_trak(w, init, protection));
         w.nest(b"mvex", write_trex);
+        for pssh in protection.iter().flat_map(|protection| &protection.pssh) {
+            w.raw(pssh);
+        }
     });
     w.into_bytes()
 }
@@ -178,7 +187,7 @@ fn write_mvhd(w: &mut BoxWriter, init: &TrackInit) {
     });
 }
 
-fn write_trak(w: &mut BoxWriter, init: &TrackInit) {
+fn write_trak(w: &mut BoxWriter, init: &TrackInit, protection: Option<&InitProtection>) {
     write_tkhd(w, init);
     let skipped = match &init.kind {
         TrackInitKind::Video(video) => video.composition_delay,
@@ -191,7 +200,7 @@ fn write_trak(w: &mut BoxWriter, init: &TrackInit) {
         write_mdhd(w, init);
         write_hdlr(w, init);
         write_elng(w, init);
-        w.nest(b"minf", |w| write_minf(w, init));
+        w.nest(b"minf", |w| write_minf(w, init, protection));
     });
 }
 
@@ -286,7 +295,7 @@ fn write_hdlr(w: &mut BoxWriter, init: &TrackInit) {
     });
 }
 
-fn write_minf(w: &mut BoxWriter, init: &TrackInit) {
+fn write_minf(w: &mut BoxWriter, init: &TrackInit, protection: Option<&InitProtection>) {
     match init.kind {
         TrackInitKind::Video(_) => w.full(b"vmhd", 0, 1, |w| {
             w.raw(&[0; 8]);
@@ -300,18 +309,18 @@ fn write_minf(w: &mut BoxWriter, init: &TrackInit) {
             w.u32(1).full(b"url ", 0, 1, |_| {}); // the media is in this file
         });
     });
-    w.nest(b"stbl", |w| write_stbl(w, init));
+    w.nest(b"stbl", |w| write_stbl(w, init, protection));
 }
 
-fn write_stbl(w: &mut BoxWriter, init: &TrackInit) {
+fn write_stbl(w: &mut BoxWriter, init: &TrackInit, protection: Option<&InitProtection>) {
     w.full(b"stsd", 0, 0, |w| {
         w.u32(1);
         match &init.kind {
-            TrackInitKind::Video(video) => write_avc1(w, video),
+            TrackInitKind::Video(video) => write_avc1(w, video, protection),
             TrackInitKind::Audio(audio) => match audio.coding {
-                AudioCoding::Aac => write_mp4a(w, audio),
-                AudioCoding::Ac3 => write_dolby(w, audio, b"ac-3", b"dac3"),
-                AudioCoding::Eac3 => write_dolby(w, audio, b"ec-3", b"dec3"),
+                AudioCoding::Aac => write_mp4a(w, audio, protection),
+                AudioCoding::Ac3 => write_dolby(w, audio, (b"ac-3", b"dac3"), protection),
+                AudioCoding::Eac3 => write_dolby(w, audio, (b"ec-3", b"dec3"), protection),
             },
         }
     });
@@ -331,8 +340,13 @@ fn write_stbl(w: &mut BoxWriter, init: &TrackInit) {
 /// Reserved bytes and `data_reference_index` of every sample entry.
 const SAMPLE_ENTRY: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
 
-fn write_avc1(w: &mut BoxWriter, video: &VideoInit) {
-    w.nest(b"avc1", |w| {
+fn write_avc1(w: &mut BoxWriter, video: &VideoInit, protection: Option<&InitProtection>) {
+    let kind = if protection.is_some() {
+        b"encv"
+    } else {
+        b"avc1"
+    };
+    w.nest(kind, |w| {
         w.raw(&SAMPLE_ENTRY).raw(&[0; 16]);
         w.u16(video.width).u16(video.height);
         w.u32(0x0048_0000).u32(0x0048_0000).u32(0).u16(1); // 72 dpi, one frame a sample
@@ -345,6 +359,9 @@ fn write_avc1(w: &mut BoxWriter, video: &VideoInit) {
             w.u32(video.pixel_aspect.horizontal)
                 .u32(video.pixel_aspect.vertical);
         });
+        if let Some(protection) = protection {
+            write_sinf(w, b"avc1", Pattern::Video, protection);
+        }
     });
 }
 
@@ -356,7 +373,7 @@ fn write_nclx(w: &mut BoxWriter, colour: Colour) {
     w.u8(if colour.full_range { 0x80 } else { 0 });
 }
 
-fn write_mp4a(w: &mut BoxWriter, audio: &AudioInit) {
+fn write_mp4a(w: &mut BoxWriter, audio: &AudioInit, protection: Option<&InitProtection>) {
     let esds = EsDescriptor {
         object_type: OBJECT_TYPE_MPEG4_AUDIO,
         buffer_size: 0,
@@ -364,11 +381,19 @@ fn write_mp4a(w: &mut BoxWriter, audio: &AudioInit) {
         average_bitrate_bps: audio.bitrate_bps,
         specific: audio.config.clone(),
     };
-    w.nest(b"mp4a", |w| {
+    let kind = if protection.is_some() {
+        b"enca"
+    } else {
+        b"mp4a"
+    };
+    w.nest(kind, |w| {
         write_sound_fields(w, audio);
         w.nest(b"esds", |w| {
             w.raw(&esds.to_bytes());
         });
+        if let Some(protection) = protection {
+            write_sinf(w, b"mp4a", Pattern::Audio, protection);
+        }
     });
 }
 
@@ -382,12 +407,21 @@ fn write_sound_fields(w: &mut BoxWriter, audio: &AudioInit) {
 }
 
 /// `AC3SampleEntry` and `EC3SampleEntry` with their record.
-fn write_dolby(w: &mut BoxWriter, audio: &AudioInit, entry: &[u8; 4], record: &[u8; 4]) {
-    w.nest(entry, |w| {
+fn write_dolby(
+    w: &mut BoxWriter,
+    audio: &AudioInit,
+    (entry, record): (&[u8; 4], &[u8; 4]),
+    protection: Option<&InitProtection>,
+) {
+    let kind = if protection.is_some() { b"enca" } else { entry };
+    w.nest(kind, |w| {
         write_sound_fields(w, audio);
         w.nest(record, |w| {
             w.raw(&audio.config);
         });
+        if let Some(protection) = protection {
+            write_sinf(w, entry, Pattern::Audio, protection);
+        }
     });
 }
 

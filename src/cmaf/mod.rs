@@ -3,10 +3,12 @@
 
 pub mod boxes;
 pub mod dump;
+pub mod encrypt;
 mod fields;
 pub mod fragment;
 pub mod init_segment;
 pub mod movie;
+pub mod protection;
 pub mod read;
 mod tree;
 

@@ -477,7 +477,8 @@ pub fn without_emulation_prevention(nal: &[u8]) -> Vec<u8> {
 }
 
 /// Profiles whose SPS carries chroma format and bit depths (section 7.3.2.1.1).
-const HIGH_PROFILES: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
+pub(super) const HIGH_PROFILES: [u8; 13] =
+    [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
 
 /// Pixel aspect ratios by `aspect_ratio_idc` (table E-1), from 1 on.
 const ASPECT_RATIOS: [(u32, u32); 16] = [
@@ -585,7 +586,7 @@ const EIGHT_BIT_420: SampleFormat = SampleFormat {
 };
 
 /// Format fields of the High profiles, and whether the colour planes are coded apart.
-fn parse_high_format(bits: &mut BitReader<'_>) -> Option<(SampleFormat, bool)> {
+pub(super) fn parse_high_format(bits: &mut BitReader<'_>) -> Option<(SampleFormat, bool)> {
     let chroma_format = u8::try_from(bits.ue()?).ok().filter(|idc| *idc <= 3)?;
     let separate_planes = chroma_format == 3 && bits.flag()?;
     let mut depth = || Some(8 + u8::try_from(bits.ue()?).ok().filter(|more| *more <= 6)?);

@@ -12,6 +12,7 @@ pub mod captions;
 pub mod hevc;
 pub mod light;
 mod names;
+pub mod slice_header;
 pub mod vp9;
 
 pub use bits::BitReader;

@@ -8,6 +8,7 @@ mod addressing;
 mod duration;
 mod element;
 mod mpd;
+mod protection;
 mod read;
 mod timeline;
 mod write;

@@ -3,6 +3,7 @@
 
 use super::duration::format_duration;
 use super::element::Element;
+use super::protection::{CENC_NAMESPACE, DASHIF_NAMESPACE, content_protection};
 use super::read::read;
 use crate::bandwidth::track_dash_bandwidth;
 use crate::error::{Error, Result};
@@ -54,8 +55,14 @@ pub fn mpd(presentation: &Presentation, base: &str) -> Result<String> {
         .with("duration", &duration)
         .children(chapter_events(&presentation.chapters))
         .children(writer.adaptation_sets(presentation));
-    let root = Element::new("MPD")
-        .with("xmlns", "urn:mpeg:dash:schema:mpd:2011")
+    let root = Element::new("MPD").with("xmlns", "urn:mpeg:dash:schema:mpd:2011");
+    let root = match tracks.iter().any(|track| track.protection.is_some()) {
+        true => root
+            .with("xmlns:cenc", CENC_NAMESPACE)
+            .with("xmlns:dashif", DASHIF_NAMESPACE),
+        false => root,
+    };
+    let root = root
         .with("profiles", PROFILES)
         .with("type", "static")
         .with("mediaPresentationDuration", duration)
@@ -154,8 +161,11 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn adaptation_sets(&self, presentation: &Presentation) -> Vec<Element> {
         let mut sets = Vec::new();
-        if let Some(largest) = presentation.video.first() {
-            sets.push(self.video_set(largest, &presentation.video));
+        let video = video_sets(&presentation.video);
+        for (at, set) in video.iter().enumerate() {
+            let others = (0..video.len()).filter(|other| *other != at);
+            let others: Vec<String> = others.map(|other| (other + 1).to_string()).collect();
+            sets.extend(self.video_set(set, &others));
         }
         let audio = audio_sets(&presentation.audio);
         let has_default = |set: &Vec<&AudioTrack>| set.iter().any(|track| track.default);
@@ -182,8 +192,10 @@ impl Writer<'_> {
         ids.zip(sets).map(with_id).collect()
     }
 
-    /// All video renditions (rule D13). `largest` gives the shape of the picture.
-    fn video_set(&self, largest: &VideoTrack, tracks: &[VideoTrack]) -> Element {
+    /// Video renditions under one key (rule D13), the largest first, whose picture gives the shape.
+    /// `others` are the ids of the sets that a player may switch to. `None` without tracks.
+    fn video_set(&self, tracks: &[&VideoTrack], others: &[String]) -> Option<Element> {
+        let largest = tracks.first()?;
         let width = tracks.iter().map(|track| track.width).max().unwrap_or(0);
         let height = tracks.iter().map(|track| track.height).max().unwrap_or(0);
         let rates = tracks.iter().map(|track| track.frame_rate);
@@ -194,15 +206,31 @@ impl Writer<'_> {
             .with("maxHeight", height)
             .with("maxFrameRate", frame_rate)
             .with("par", ratio(largest.width, largest.height));
-        let representation = |track: &VideoTrack| {
+        let representation = |track: &&VideoTrack| {
             self.representation(&track.common)
                 .with("width", track.width)
                 .with("height", track.height)
                 .with("frameRate", track.frame_rate)
                 .with("sar", "1:1")
         };
-        let set = set.children(colour_properties(tracks)).child(role("main"));
-        self.with_representations(set, &commons, tracks.iter().map(representation))
+        let switching = (!others.is_empty()).then(|| {
+            let scheme = "urn:mpeg:dash:adaptation-set-switching:2016";
+            descriptor("SupplementalProperty", scheme, others.join(","))
+        });
+        let set = set
+            .children(self.protection(&commons))
+            .children(colour_properties(tracks))
+            .children(switching)
+            .child(role("main"));
+        Some(self.with_representations(set, &commons, tracks.iter().map(representation)))
+    }
+
+    /// How the tracks of a set are encrypted, which all are in the same way.
+    fn protection(&self, tracks: &[&TrackCommon]) -> Vec<Element> {
+        let protection = tracks.first().and_then(|track| track.protection.as_ref());
+        // The entry points lie in the asset's folder, and their copies in the revision's.
+        let to_asset = if self.base.is_empty() { "../" } else { "" };
+        protection.map_or_else(Vec::new, |it| content_protection(it, to_asset))
     }
 
     /// Renditions of the same sound (rules D12, D14, D15). `None` without tracks.
@@ -213,9 +241,11 @@ impl Writer<'_> {
             "" => "und",
             language => language,
         };
+        // The schema has an order.
         let mut set = start_set("audio", &commons)
             .with("lang", language)
-            .child(channel_configuration(first.channels));
+            .child(channel_configuration(first.channels))
+            .children(self.protection(&commons));
         if let Some(complexity) = first.objects {
             let supplemental = |scheme, value| descriptor("SupplementalProperty", scheme, value);
             set = set
@@ -362,6 +392,20 @@ impl Writer<'_> {
     }
 }
 
+/// Tracks between which a player may switch without another key.
+fn video_sets(tracks: &[VideoTrack]) -> Vec<Vec<&VideoTrack>> {
+    let key_id = |track: &VideoTrack| track.common.protection.as_ref().map(|it| it.key_id);
+    let mut sets: Vec<Vec<&VideoTrack>> = Vec::new();
+    for track in tracks {
+        let alike = |other: &&VideoTrack| key_id(other) == key_id(track);
+        match sets.iter_mut().find(|set| set.first().is_some_and(alike)) {
+            Some(set) => set.push(track),
+            None => sets.push(vec![track]),
+        }
+    }
+    sets
+}
+
 /// Tracks between which a player may switch, or choose by bitrate alone: same language and name,
 /// codec, channels and sample rate. In the order of their first track.
 fn audio_sets(tracks: &[AudioTrack]) -> Vec<Vec<&AudioTrack>> {
@@ -468,7 +512,7 @@ const JOC_COMPLEXITY: &str = "tag:dolby.com,2018:dash:EC3_ExtensionComplexityInd
 const CICP_CHANNELS: &str = "urn:mpeg:mpegB:cicp:ChannelConfiguration";
 
 /// HDR is told by code points (rule D21), when all tracks have the same; SDR needs no telling.
-fn colour_properties(tracks: &[VideoTrack]) -> Vec<Element> {
+fn colour_properties(tracks: &[&VideoTrack]) -> Vec<Element> {
     let Some(colour) = tracks.first().map(|track| track.colour) else {
         return Vec::new();
     };

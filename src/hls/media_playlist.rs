@@ -3,14 +3,18 @@
 use std::fmt::Write as _;
 
 use super::attributes::AttributeList;
+use super::keys::key_attributes;
 use super::{check, tag};
 use crate::error::{Error, Result};
 use crate::layout::{INIT_NAME, segment_name, text_segment_name};
-use crate::media::{Presentation, SegmentInfo, TextTrack, TrackCommon};
+use crate::media::{Presentation, Scheme, SegmentInfo, TextTrack, TrackCommon};
 use crate::time::{Rounding, Timescale, rescale};
 
 /// The version that `EXT-X-MAP` in a playlist of whole segments needs (R 8, rule H02).
 pub(super) const VERSION: u32 = 6;
+
+/// From a media playlist to its asset's folder.
+const TO_ASSET: &str = "../../";
 
 /// One target duration for the playlists of all tracks, in seconds (rules H04, H10): the longest
 /// `EXTINF` rounded to the nearest whole, at least 1.
@@ -41,7 +45,19 @@ pub(super) fn rounded_seconds(longest_micros: Option<u64>) -> u32 {
 /// `EXT-X-INDEPENDENT-SEGMENTS` holds for every track: ours start at a sync sample (rule H16).
 pub fn media_playlist(track: &TrackCommon, target_seconds: u32) -> Result<String> {
     let map = AttributeList::new().quoted("URI", INIT_NAME);
-    let header = format!("#{}\n#{}:{map}\n", tag::INDEPENDENT_SEGMENTS, tag::MAP);
+    let map = format!("#{}:{map}\n", tag::MAP);
+    let protection = track.protection.as_ref();
+    let keys = protection.map_or_else(Vec::new, |it| key_attributes(it, TO_ASSET));
+    let keys: String = keys
+        .iter()
+        .map(|key| format!("#{}:{key}\n", tag::KEY))
+        .collect();
+    // A key goes for an init segment that follows it, and whole-segment encryption leaves ours clear.
+    let keys_and_map = match protection.map(|protection| protection.scheme) {
+        Some(Scheme::Aes128) => map + &keys,
+        _ => keys + &map,
+    };
+    let header = format!("#{}\n{keys_and_map}", tag::INDEPENDENT_SEGMENTS);
     let listed = Listed {
         id: &track.id,
         segments: &track.segments,
@@ -136,6 +152,7 @@ mod tests {
             init_bytes: 700,
             segments: durations.iter().map(segment).collect(),
             expected: None,
+            protection: None,
         }
     }
 

@@ -8,6 +8,7 @@
 mod attributes;
 mod chapters;
 mod check;
+mod keys;
 mod media_playlist;
 mod multivariant;
 mod playlist;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::attributes::AttributeList;
 use super::chapters::CHAPTERS_DATA_ID;
+use super::keys::{hdcp_level, session_keys};
 use super::media_playlist::{VERSION, target_duration, text_target_duration};
 use super::{check, tag};
 use crate::bandwidth::{average_bps, peak_bps, track_average_bps, track_peak_bps};
@@ -60,7 +61,9 @@ pub fn multivariant(presentation: &Presentation, base: &str) -> Result<String> {
         return Err(Error::internal("a presentation without tracks"));
     }
     order(&mut variants);
-    let text = writer.text(&variants);
+    // The entry points lie in the asset's folder, and their copies in the revision's.
+    let to_asset = if base.is_empty() { "../" } else { "" };
+    let text = writer.text(&variants, &session_keys(presentation, to_asset));
     check(&text)?;
     Ok(text)
 }
@@ -354,6 +357,11 @@ impl Writer<'_> {
             .plain("FRAME-RATE", three_decimals(track.frame_rate))
             .plain("VIDEO-RANGE", video_range(track.colour))
             .plain("CLOSED-CAPTIONS", "NONE");
+        let hdcp = track.common.protection.as_ref();
+        let attributes = match hdcp.and_then(|it| hdcp_level(it, track.width, track.height)) {
+            Some(level) => attributes.plain("HDCP-LEVEL", level),
+            None => attributes,
+        };
         let attributes = match group {
             Some(group) => attributes.quoted("AUDIO", group.id),
             None => attributes,
@@ -407,18 +415,21 @@ impl Writer<'_> {
             .quoted("URI", format_args!("{}{CHAPTERS_NAME}", self.base))
     }
 
-    fn text(&self, variants: &[Variant]) -> String {
+    fn text(&self, variants: &[Variant], session_keys: &[AttributeList]) -> String {
         let mut text = format!(
             "#{}\n#{}:{VERSION}\n#{}\n",
             tag::M3U,
             tag::VERSION,
             tag::INDEPENDENT_SEGMENTS
         );
+        // Writing to a String can't fail.
+        for key in session_keys {
+            let _ = writeln!(text, "#{}:{key}", tag::SESSION_KEY);
+        }
         let named = |group: &&Group<'_>| {
             let mut names = variants.iter().filter_map(|v| v.audio_group.as_deref());
             names.any(|name| name == group.id)
         };
-        // Writing to a String can't fail.
         for group in self.groups.iter().filter(named) {
             for rendition in self.renditions(group) {
                 let _ = writeln!(text, "#{}:{rendition}", tag::MEDIA);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sources::Found;
 use crate::error::{Error, Result};
+use crate::keys::KeySource;
 use crate::media::{AssetId, FORMAT_VERSION, Failure, Policy};
 use crate::store::BlockingStore;
 
@@ -29,7 +30,8 @@ pub struct Playback {
     /// The HLS entry point.
     pub hls: String,
     /// The DASH entry point.
-    pub dash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dash: Option<String>,
 }
 
 /// One title.
@@ -88,11 +90,16 @@ impl Entry {
 }
 
 /// The digest that stands for a policy, and for what would be made with it.
-pub(super) fn policy_digest(policy: &Policy) -> Result<String> {
-    let json = serde_json::to_vec(policy)
-        .map_err(|e| Error::internal("writing a policy as JSON").with_source(e))?;
+pub(super) fn policy_digest(policy: &Policy, keys: Option<&KeySource>) -> Result<String> {
+    let unwritten = |e| Error::internal("writing a policy as JSON").with_source(e);
+    let json = serde_json::to_vec(policy).map_err(unwritten)?;
     let mut digest = blake3::Hasher::new();
     digest.update(&FORMAT_VERSION.to_le_bytes()).update(&json);
+    if let (Some(encryption), Some(keys)) = (&policy.encryption, keys) {
+        // Other keys give other key ids, which are public.
+        let plan = keys.plan(encryption, "")?;
+        digest.update(&serde_json::to_vec(&plan.keys).map_err(unwritten)?);
+    }
     Ok(digest.finalize().to_hex()[..32].to_owned())
 }
 

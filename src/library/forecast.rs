@@ -54,7 +54,7 @@ impl Forecast {
 /// When the store is away. What is wrong with a title is told in its forecast.
 pub fn forecast(titles: &[Found], store: &BlockingStore, options: &Options) -> Result<Forecast> {
     let catalogue = Catalogue::read(store)?;
-    let policy = policy_digest(&options.policy)?;
+    let policy = policy_digest(&options.policy, options.keys.as_ref())?;
     let missing = missing(titles, store, &catalogue, &policy, options.retry_failed)?;
     let queue = Mutex::new(missing.iter().enumerate());
     let done = Mutex::new(Vec::new());
@@ -92,9 +92,9 @@ fn of_title(found: &Found, options: &Options) -> TitleForecast {
 fn planned(found: &Found, options: &Options) -> Result<TitleForecast, Error> {
     // The digest says which revision it will be, and nothing of what it costs.
     let digest = "0".repeat(64);
-    let (policy, sandbox) = (&options.policy, &options.sandbox);
+    let (policy, keys, sandbox) = (&options.policy, options.keys.as_ref(), &options.sandbox);
     let (source, stop) = (found.location.open()?, AtomicBool::new(false));
-    let prepared = package::prepare_digested(source, &digest, policy, sandbox, None, &stop)?;
+    let prepared = package::prepare_digested(source, &digest, policy, keys, sandbox, None, &stop)?;
     let prediction = plan::predict(&prepared.plan, &prepared.index);
     Ok(TitleForecast {
         source: found.relative.clone(),

@@ -9,6 +9,7 @@ use super::catalogue::{Catalogue, Entry, State, policy_digest};
 use super::sources::Found;
 use super::title::Title;
 use crate::error::{Error, ErrorKind, Result};
+use crate::keys::KeySource;
 use crate::media::Policy;
 use crate::package::{self, Progress, Slots};
 use crate::sandbox;
@@ -26,6 +27,8 @@ pub struct Options {
     pub jobs: NonZeroUsize,
     /// The media children's limits.
     pub sandbox: sandbox::Options,
+    /// Where content keys come from, where the policy encrypts.
+    pub keys: Option<KeySource>,
     /// Failed titles after which no more are begun.
     pub max_failures: Option<u64>,
     /// Whether titles that failed for what is in them are tried again.
@@ -72,7 +75,7 @@ pub fn run(
 ) -> Result<Outcome> {
     let _lock = package::lock(store)?;
     let catalogue = Catalogue::read(store)?;
-    let policy = policy_digest(&options.policy)?;
+    let policy = policy_digest(&options.policy, options.keys.as_ref())?;
     let mut crew = Crew {
         store,
         options,
@@ -220,6 +223,7 @@ impl Crew<'_> {
             policy: self.options.policy.clone(),
             jobs: Some(self.options.jobs.get()),
             sandbox: self.options.sandbox.clone(),
+            keys: self.options.keys.clone(),
             turn: Some(self.slots.turn(rank)),
         };
         let progress = self.watcher.title(found);

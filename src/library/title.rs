@@ -69,6 +69,7 @@ impl Title<'_> {
     }
 
     fn complete(&self, folder: &str, outcome: Outcome) -> Result<Entry> {
+        let has_dash = outcome.presentation.has_dash();
         let Presentation {
             revision,
             duration,
@@ -79,7 +80,7 @@ impl Title<'_> {
             state: State::Complete,
             playback: Some(Playback {
                 hls: format!("{folder}/{HLS_NAME}"),
-                dash: format!("{folder}/{MPD_NAME}"),
+                dash: has_dash.then(|| format!("{folder}/{MPD_NAME}")),
             }),
             revision: Some(revision),
             duration_s: Some(duration.seconds()),

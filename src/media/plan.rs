@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chapter, Colour, Disposition, Light, Orientation, PixelAspect, Preset, Scan, StillsPlan,
-    TextRendition,
+    Chapter, Colour, Disposition, EncryptionPlan, Light, Orientation, PixelAspect, Preset, Scan,
+    StillsPlan, TextRendition,
 };
 use crate::time::{FrameRate, Ticks, Timescale};
 
@@ -42,6 +42,9 @@ pub struct Plan {
     /// The chapters, in order of their starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chapters: Vec<Chapter>,
+    /// How everything is encrypted; clear without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<EncryptionPlan>,
 }
 
 /// A conformance rule that can't apply to this presentation, and why.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Encryption;
 use crate::error::{Error, Result};
 
 /// When a source's own encoded samples are repackaged instead of encoded anew.
@@ -104,6 +105,9 @@ pub struct Policy {
     pub audio_bitrate_surround: u32,
     /// Make I-frame tracks for trick play, and thumbnails, wherever pictures are decoded.
     pub trick_play: bool,
+    /// Encrypt everything; clear without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
 }
 
 impl Default for Policy {
@@ -121,6 +125,7 @@ impl Default for Policy {
             audio_bitrate_low: 64_000,
             audio_bitrate_surround: 384_000,
             trick_play: true,
+            encryption: None,
         }
     }
 }
@@ -169,7 +174,7 @@ impl Policy {
             Some(rung) => Err(Error::invalid(format!(
                 "policy: rung {rung} can't be made; the short side must be 64 to 4320"
             ))),
-            None => Ok(()),
+            None => self.encryption.as_ref().map_or(Ok(()), Encryption::check),
         }
     }
 }

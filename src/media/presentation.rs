@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chapter, Colour, Disposition, LanguageTag, Stills, Waiver};
+use super::{Chapter, Colour, Disposition, LanguageTag, Scheme, Stills, TrackProtection, Waiver};
 use crate::time::{FrameRate, Ticks, Timescale};
 
 /// A whole presentation of one revision.
@@ -37,6 +37,19 @@ pub struct Presentation {
     pub stills: Option<Stills>,
 }
 
+impl Presentation {
+    /// Whether it can be told of in a DASH manifest: not where whole segments are encrypted, which
+    /// HLS alone knows.
+    pub fn has_dash(&self) -> bool {
+        let video = self.video.iter().map(|track| &track.common);
+        let audio = self.audio.iter().map(|track| &track.common);
+        let mut protections = video
+            .chain(audio)
+            .filter_map(|track| track.protection.as_ref());
+        protections.all(|protection| protection.scheme != Scheme::Aes128)
+    }
+}
+
 /// What every track has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrackCommon {
@@ -54,6 +67,9 @@ pub struct TrackCommon {
     /// aren't looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<ExpectedRates>,
+    /// How it is encrypted; clear without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<TrackProtection>,
 }
 
 /// What a track will need, in bits a second, before it has been measured.
@@ -385,6 +401,7 @@ pub(crate) mod example {
             init_bytes: 700,
             segments: durations.iter().enumerate().map(segment).collect(),
             expected: None,
+            protection: None,
         }
     }
 }

@@ -15,7 +15,9 @@ use super::publish::{self, record_json};
 use super::record::{self, Sizes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
-use crate::media::{AudioMethod, Colour, Presentation, REORDER_FRAMES, VideoMethod};
+use crate::media::{
+    AudioMethod, Colour, ConfigureTask, Configured, Presentation, REORDER_FRAMES, VideoMethod,
+};
 use crate::plan;
 use crate::sandbox::Launcher;
 
@@ -39,7 +41,7 @@ impl Maker {
     /// When nothing in the source can be decoded where that is needed, or the store is away.
     pub fn announce(&self, stop: &AtomicBool) -> Result<Announced> {
         publish::store_plan(&self.store, &self.prepared)?;
-        let has_poster = self.put_inits(stop)?;
+        let has_poster = self.put_inits_and_poster(stop)?;
         let mut presentation = self.expected_presentation()?;
         self.put_text(&mut presentation)?;
         publish::write_playlists(&self.store, &presentation)?;
@@ -55,15 +57,28 @@ impl Maker {
         })
     }
 
-    /// Stores the init segments of all renditions, and the poster; whether there is one.
-    fn put_inits(&self, stop: &AtomicBool) -> Result<bool> {
-        let task = self.lowering.configure_task()?;
+    /// Stores the init segments of all renditions.
+    pub(super) fn put_inits(&self, stop: &AtomicBool) -> Result<()> {
+        let task = ConfigureTask {
+            poster: None,
+            ..self.lowering.configure_task()?
+        };
+        self.configure(&task, stop).map(drop)
+    }
+
+    fn configure(&self, task: &ConfigureTask, stop: &AtomicBool) -> Result<Configured> {
         let poster = task.poster.iter().flat_map(|poster| &poster.samples);
         let (source, spool) = self.files(poster.map(|sample| sample.place), stop)?;
         let launcher = Launcher::new(self.sandbox.clone());
-        let configured = launcher.configure(&task, source.file(), spool, stop)?;
+        let configured = launcher.configure(task, source.file(), spool, stop)?;
         self.put_video_inits(&configured.video)?;
         self.put_audio_inits(&configured.audio)?;
+        Ok(configured)
+    }
+
+    /// Stores the init segments of all renditions, and the poster; whether there is one.
+    fn put_inits_and_poster(&self, stop: &AtomicBool) -> Result<bool> {
+        let configured = self.configure(&self.lowering.configure_task()?, stop)?;
         if let Some(poster) = configured.poster {
             self.store.replace(&Key::EntryPoster, poster)?;
             return Ok(true);

@@ -11,10 +11,13 @@ use super::damage;
 use super::init::{audio_init, copied_config, track_colour, video_init};
 use super::prepare::Prepared;
 use super::progress::{Event, Progress};
+use super::protect::Formats;
 use super::stills::{self, Still, StillsCutter};
 use super::{check_stop, init_key, segment_key};
-use crate::cmaf::fragment::{FragmentKind, FragmentSample, fragment, fragment_head};
-use crate::cmaf::init_segment::{TrackInit, init_segment};
+use crate::cmaf::fragment::{
+    FragmentKind, FragmentSample, describe, encrypted_fragment, fragment, fragment_head,
+};
+use crate::cmaf::init_segment::{TrackInit, protected_init_segment};
 use crate::codec::captions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
@@ -37,6 +40,8 @@ pub struct Maker {
     pub(super) store: BlockingStore,
     pub(super) sandbox: sandbox::Options,
     pub(super) lowering: Lowering,
+    /// Guards itself; each entry is the same whoever makes it.
+    pub(super) formats: Formats,
 }
 
 /// How a job is to be done.
@@ -77,6 +82,7 @@ impl Maker {
             store,
             sandbox,
             lowering,
+            formats: Formats::default(),
         })
     }
 
@@ -121,7 +127,8 @@ impl Maker {
     /// Stores a track's init segment. All tasks of a rendition must give the same.
     pub(super) fn put_init(&self, track: &str, init: &TrackInit) -> Result<()> {
         let key = init_key(&self.prepared.revision, track);
-        let bytes = init_segment(init);
+        let protection = self.init_protection(track)?;
+        let bytes = protected_init_segment(init, protection.as_ref());
         if self.store.create(&key, vec![Bytes::from(bytes.clone())])? == Created::New {
             return Ok(());
         }
@@ -372,18 +379,28 @@ impl Work<'_> {
             sync: sample.sync,
         };
         let table: Vec<FragmentSample> = copied.samples.iter().map(describe).collect();
-        let mut bytes = fragment_head(kind, number, decode_time, &table)?;
         let places: Vec<_> = copied.samples.iter().map(|sample| sample.place).collect();
         let (source, spool) = self
             .maker
             .files(places.iter().copied(), self.attempt.stop)?;
+        let mut data = Vec::new();
+        let encryptor = self.maker.sample_encryptor(track, self.attempt.stop)?;
+        if encryptor.is_none() {
+            data = fragment_head(kind, number, decode_time, &table)?;
+        }
         for run in places.chunk_by(|a, b| a.home == b.home) {
             let file = match run.first().map(|place| place.home) {
                 Some(Home::Spool) => spool.ok_or_else(|| Error::internal("there is no spool"))?,
                 _ => source.file(),
             };
-            source::gather(file, run.iter().copied(), &mut bytes)?;
+            source::gather(file, run.iter().copied(), &mut data)?;
         }
+        let bytes = match encryptor {
+            Some(mut encryptor) => {
+                encrypted_fragment(kind, number, decode_time, &table, data, &mut encryptor)?
+            }
+            None => data,
+        };
         self.store_segment(track, number, bytes)
     }
 
@@ -416,19 +433,38 @@ impl Work<'_> {
                 sync: sample.sync,
             });
         }
-        let mut segment = fragment_head(kind, number, decode_time, &table)?;
-        segment.extend(data);
+        let segment = match self.maker.sample_encryptor(track, self.attempt.stop)? {
+            Some(mut encryptor) => {
+                encrypted_fragment(kind, number, decode_time, &table, data, &mut encryptor)?
+            }
+            None => {
+                let mut segment = fragment_head(kind, number, decode_time, &table)?;
+                segment.extend(data);
+                segment
+            }
+        };
         self.store_segment(track, number, segment)
     }
 
     fn put_segment(&self, track: &str, kind: FragmentKind, segment: &CutSegment) -> Result<()> {
-        let bytes = fragment(kind, segment.number, segment.decode_time, &segment.samples)?;
-        self.store_segment(track, segment.number, bytes)
+        let (number, decode_time) = (segment.number, segment.decode_time);
+        let samples = &segment.samples;
+        let bytes = match self.maker.sample_encryptor(track, self.attempt.stop)? {
+            Some(mut encryptor) => {
+                let table: Vec<_> = samples.iter().map(describe).collect::<Result<_>>()?;
+                let data: Vec<_> = samples.iter().map(|sample| &sample.data[..]).collect();
+                let data = data.concat();
+                encrypted_fragment(kind, number, decode_time, &table, data, &mut encryptor)?
+            }
+            None => fragment(kind, number, decode_time, samples)?,
+        };
+        self.store_segment(track, number, bytes)
     }
 
     fn store_segment(&self, track: &str, number: u32, bytes: Vec<u8>) -> Result<()> {
         // Its name says which source it was made of.
         self.maker.prepared.source.check_unchanged()?;
+        let bytes = self.maker.seal(track, number, bytes)?;
         let key = segment_key(&self.maker.prepared.revision, track, number);
         let size = bytes.len() as u64;
         if self.maker.store.create(&key, vec![Bytes::from(bytes)])? == Created::New {

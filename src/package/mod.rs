@@ -22,6 +22,7 @@ mod make;
 mod maker;
 mod prepare;
 mod progress;
+mod protect;
 mod publish;
 mod record;
 mod slots;
@@ -45,6 +46,7 @@ pub use stored::Stored;
 pub use summary::summaries;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::keys::KeySource;
 use crate::layout::Key;
 use crate::media::{Job, Joining, Policy, Presentation};
 use crate::sandbox;
@@ -63,6 +65,8 @@ pub struct Options {
     pub sandbox: sandbox::Options,
     /// Places for tasks that are shared with other runs; `None` for a run by itself.
     pub turn: Option<Turn>,
+    /// Where content keys come from, where the policy encrypts.
+    pub keys: Option<KeySource>,
 }
 
 impl Options {
@@ -107,6 +111,7 @@ pub fn package(
     let prepared = prepare(
         source,
         &options.policy,
+        options.keys.as_ref(),
         &options.sandbox,
         directory,
         progress,

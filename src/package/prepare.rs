@@ -7,9 +7,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::kept_index;
 use super::progress::{Event, Progress};
+use super::protect::encryption_plan;
 use super::text;
 use crate::cmaf;
 use crate::error::{Error, ErrorKind, Result};
+use crate::keys::KeySource;
 use crate::media::{Plan, Policy, ScanCount, SourceIndex};
 use crate::plan;
 use crate::read_at::ReadAt;
@@ -35,6 +37,8 @@ pub struct Prepared {
     pub scratch: Option<PathBuf>,
     /// Whether getting the index took a read of everything, or many, over a network.
     pub(super) index_was_dear: bool,
+    /// Where the content keys of the plan come from.
+    pub keys: Option<KeySource>,
 }
 
 /// Indexes `source` and plans it. What is fetched or unpacked for a while is kept in unnamed files
@@ -45,6 +49,7 @@ pub struct Prepared {
 pub fn prepare(
     source: Source,
     policy: &Policy,
+    keys: Option<&KeySource>,
     sandbox: &sandbox::Options,
     scratch: Option<&Path>,
     progress: &dyn Progress,
@@ -59,7 +64,9 @@ pub fn prepare(
     let indexed = Indexed::read(source, sandbox, scratch, stop, &mut on_read).map_err(named)?;
     let inspection = indexed.inspect(policy, sandbox, stop).map_err(named)?;
     let identity = indexed.source.identity(&mut on_read).map_err(named)?;
-    indexed.plan(&identity, policy, &inspection).map_err(named)
+    indexed
+        .plan(&identity, policy, keys, &inspection)
+        .map_err(named)
 }
 
 /// The error with the source in front, unless it is named already.
@@ -79,13 +86,14 @@ pub fn prepare_digested(
     source: Source,
     digest: &str,
     policy: &Policy,
+    keys: Option<&KeySource>,
     sandbox: &sandbox::Options,
     scratch: Option<&Path>,
     stop: &AtomicBool,
 ) -> Result<Prepared> {
     let indexed = Indexed::read(source, sandbox, scratch, stop, &mut unwatched(stop))?;
     let inspection = indexed.inspect(policy, sandbox, stop)?;
-    indexed.plan(digest, policy, &inspection)
+    indexed.plan(digest, policy, keys, &inspection)
 }
 
 /// Opens the title again of which `plan` was made before, and stored in `store`.
@@ -96,6 +104,7 @@ pub fn reopen(
     source: Source,
     plan: Plan,
     store: &BlockingStore,
+    keys: Option<&KeySource>,
     sandbox: &sandbox::Options,
     scratch: Option<&Path>,
     stop: &AtomicBool,
@@ -110,7 +119,7 @@ pub fn reopen(
         },
         None => Indexed::read(source, sandbox, scratch, stop, &mut unwatched(stop))?,
     };
-    Ok(indexed.with_plan(plan))
+    Ok(indexed.with_plan(plan, keys))
 }
 
 /// The index of a source in a bucket without a read of all its bytes: as it was kept, or by our own
@@ -261,13 +270,15 @@ impl Indexed {
         self,
         digest: &str,
         policy: &Policy,
+        keys: Option<&KeySource>,
         inspection: &plan::Inspection,
     ) -> Result<Prepared> {
-        let plan = plan::plan(&self.index, digest, policy, inspection)?;
-        Ok(self.with_plan(plan))
+        let mut plan = plan::plan(&self.index, digest, policy, inspection)?;
+        plan.encryption = encryption_plan(policy.encryption.as_ref(), keys, digest)?;
+        Ok(self.with_plan(plan, keys))
     }
 
-    fn with_plan(self, plan: Plan) -> Prepared {
+    fn with_plan(self, plan: Plan, keys: Option<&KeySource>) -> Prepared {
         let revision = plan::revision(&plan);
         Prepared {
             source: self.source,
@@ -277,6 +288,7 @@ impl Indexed {
             revision,
             scratch: self.scratch,
             index_was_dear: self.was_dear,
+            keys: keys.cloned(),
         }
     }
 }

@@ -92,9 +92,16 @@ pub fn write_entries(store: &BlockingStore, presentation: &Presentation) -> Resu
     let base = format!("{}/", presentation.revision);
     // Both are rendered before either is written.
     let playlist = hls::multivariant(presentation, &base)?;
-    let mpd = dash::mpd(presentation, &base)?;
+    let mpd = match presentation.has_dash() {
+        true => Some(dash::mpd(presentation, &base)?),
+        false => None,
+    };
     store.replace(&Key::EntryHls, Bytes::from(playlist))?;
-    store.replace(&Key::EntryDash, Bytes::from(mpd))
+    match mpd {
+        Some(mpd) => store.replace(&Key::EntryDash, Bytes::from(mpd)),
+        // That of another revision would be found in its place.
+        None => store.remove(&Key::EntryDash),
+    }
 }
 
 pub(super) fn record_json(presentation: &Presentation) -> Result<Vec<u8>> {
@@ -180,10 +187,12 @@ fn write_revision(store: &BlockingStore, presentation: &Presentation) -> Result<
         },
         Bytes::from(playlist),
     )?;
-    store.replace(
-        &Key::Mpd { revision },
-        Bytes::from(dash::mpd(presentation, "")?),
-    )?;
+    if presentation.has_dash() {
+        store.replace(
+            &Key::Mpd { revision },
+            Bytes::from(dash::mpd(presentation, "")?),
+        )?;
+    }
     Ok(())
 }
 
@@ -198,6 +207,7 @@ fn check(store: &BlockingStore, presentation: &Presentation) -> Result<Report> {
             folder: revision,
             root,
             record,
+            has_dash: presentation.has_dash(),
         },
         None,
     )?;
@@ -219,6 +229,7 @@ struct StoreFetch<'a> {
     root: Url,
     /// The record that will be stored if the rules allow.
     record: Vec<u8>,
+    has_dash: bool,
 }
 
 impl StoreFetch<'_> {
@@ -242,7 +253,9 @@ impl Fetch for StoreFetch<'_> {
     }
 
     fn names(&self) -> Vec<String> {
-        vec![HLS_NAME.to_owned(), MPD_NAME.to_owned()]
+        let mpd = self.has_dash.then_some(MPD_NAME);
+        let names = std::iter::once(HLS_NAME).chain(mpd);
+        names.map(str::to_owned).collect()
     }
 
     fn size(&self, url: &str) -> Result<u64> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::damage;
 use super::prepare::Prepared;
+use super::protect::track_protection;
 use super::stills;
 use super::stored::Stored;
 use super::{init_key, segment_key};
@@ -86,7 +87,7 @@ pub(super) fn presentation(
                 .map(|span| span.duration.unsigned_abs());
             let common = common(
                 store,
-                revision,
+                prepared,
                 sizes,
                 &rendition.id,
                 video_plan.timescale,
@@ -102,7 +103,7 @@ pub(super) fn presentation(
         let durations = audio_durations(rendition);
         let common = common(
             store,
-            revision,
+            prepared,
             sizes,
             &rendition.id,
             timescale,
@@ -159,7 +160,7 @@ pub(super) fn measure_stills(
         let sizes = Sizes::Measured(stored);
         let common = common(
             store,
-            revision,
+            prepared,
             &sizes,
             &spec.id,
             video.timescale,
@@ -232,13 +233,14 @@ fn measure_thumbnails(
 
 fn common(
     store: &BlockingStore,
-    revision: &str,
+    prepared: &Prepared,
     sizes: &Sizes<'_>,
     track: &str,
     timescale: Timescale,
     durations: impl Iterator<Item = u64>,
 ) -> Result<TrackCommon> {
     let lost = |key: &Key| Error::new(ErrorKind::DataLoss, format!("{key} is not in the store"));
+    let revision = &prepared.revision;
     let key = init_key(revision, track);
     let init = store.read(&key)?.ok_or_else(|| lost(&key))?;
     let mut segments = Vec::new();
@@ -264,6 +266,7 @@ fn common(
         init_bytes: init.len() as u64,
         segments,
         expected: sizes.expected(track),
+        protection: track_protection(&prepared.plan, track)?,
     })
 }
 

@@ -161,6 +161,7 @@ pub fn plan(
         waivers: notes.waivers,
         text,
         chapters,
+        encryption: None,
     })
 }
 

@@ -35,6 +35,7 @@ pub(super) fn plan(video: &VideoPlan, policy: &Policy, notes: &mut Notes) -> Opt
     let is_decoded = |method: &VideoMethod| matches!(method, VideoMethod::Encode(_));
     let why = match video.renditions.iter().any(|r| is_decoded(&r.method)) {
         _ if !policy.trick_play => "the policy wants no trick play",
+        _ if policy.encryption.is_some() => "encrypted titles have no I-frame tracks yet",
         false => "nothing is decoded, so there are no pictures to make I-frames of",
         true => match tracks(video, policy) {
             tracks if tracks.is_empty() => "no H.264 level allows such pictures",

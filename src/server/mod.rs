@@ -124,6 +124,7 @@ impl Server {
             options::cache(config),
             runtime.handle().clone(),
         )?;
+        let keys = options::keys(config, &data)?;
         let making = Making {
             catalog: catalog.clone(),
             queue: queue.clone(),
@@ -138,7 +139,7 @@ impl Server {
             queue.clone(),
             store,
             background::pull(&ingest),
-            options::workers(config, data),
+            options::workers(config, data, keys.clone()),
             runtime.handle().clone(),
         );
         runtime.block_on(resume::resume(&catalog, &queue, &ingest))?;

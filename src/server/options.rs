@@ -10,6 +10,7 @@ use crate::catalog::Catalog;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::ingest::{self, Policies};
+use crate::keys::{KeySource, MasterSecret};
 use crate::origin::gate::{self, KeyFile, Scope, Signed};
 use crate::origin::profile::Profile;
 use crate::origin::{self, cache, clients};
@@ -84,7 +85,15 @@ pub(super) fn policies(config: &Config) -> Result<Policies> {
     config.named_policies()
 }
 
-pub(super) fn workers(config: &Config, data: PathBuf) -> worker::Options {
+/// Where content keys come from: the key file that is named, or a secret in the data folder.
+pub(super) fn keys(config: &Config, data: &Path) -> Result<KeySource> {
+    match &config.key_file {
+        Some(path) => KeySource::read(path),
+        None => MasterSecret::read_or_make(&data.join("keys.secret")).map(KeySource::Derived),
+    }
+}
+
+pub(super) fn workers(config: &Config, data: PathBuf, keys: KeySource) -> worker::Options {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let steady_threads = config.workers.unwrap_or(cores);
     let works = usize::from(steady_threads > 0);
@@ -99,6 +108,7 @@ pub(super) fn workers(config: &Config, data: PathBuf) -> worker::Options {
             strict: config.strict_sandbox,
             ..sandbox::Options::default()
         },
+        keys: Some(keys),
     }
 }
 

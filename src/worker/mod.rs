@@ -28,6 +28,7 @@ pub use captions::CaptionUpload;
 
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
+use crate::keys::KeySource;
 use crate::media::{Asset, AssetId, Priority, Work};
 use crate::queue::{Claim, Fate, Queue};
 use crate::sandbox;
@@ -66,6 +67,8 @@ pub struct Options {
     pub max_pixels: u64,
     /// The media children's limits.
     pub sandbox: sandbox::Options,
+    /// Where content keys come from.
+    pub keys: Option<KeySource>,
 }
 
 /// What all worker threads share, and what requests need of them.

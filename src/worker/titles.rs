@@ -117,11 +117,11 @@ impl Titles {
             .ok_or_else(|| Error::internal("an asset without its source's digest"))?;
         let source = self.source(&asset.id);
         let scratch = Some(self.options.data.as_path());
-        let sandbox = &self.options.sandbox;
-        let stop = AtomicBool::new(false);
+        let (keys, sandbox) = (self.options.keys.as_ref(), &self.options.sandbox);
+        let (policy, stop) = (&asset.policy, AtomicBool::new(false));
         let prepared = Source::open(&source)
             .and_then(|opened| {
-                package::prepare_digested(opened, digest, &asset.policy, sandbox, scratch, &stop)
+                package::prepare_digested(opened, digest, policy, keys, sandbox, scratch, &stop)
             })
             .map_err(|e| without_path(e, &source))?;
         self.check_limits(&prepared.plan)?;
@@ -166,9 +166,9 @@ impl Titles {
         let source = self.source(&asset.id);
         let scratch = Some(self.options.data.as_path());
         let stop = AtomicBool::new(false);
-        let sandbox = &self.options.sandbox;
+        let (keys, sandbox) = (self.options.keys.as_ref(), &self.options.sandbox);
         Source::open(&source)
-            .and_then(|opened| package::reopen(opened, plan, store, sandbox, scratch, &stop))
+            .and_then(|opened| package::reopen(opened, plan, store, keys, sandbox, scratch, &stop))
             .map_err(|e| without_path(e, &source))
     }
 

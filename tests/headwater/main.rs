@@ -22,6 +22,7 @@ mod cloudfront;
 #[cfg(feature = "transcode")]
 mod colours;
 mod crash;
+mod encryption;
 #[cfg(feature = "transcode")]
 mod every_clip;
 #[cfg(feature = "transcode")]

@@ -132,7 +132,8 @@ fn one_chunk(path: &Path, passthrough: Passthrough, kinds: &[fn(&Job) -> bool]) 
         ..Policy::default()
     };
     let source = bucket.open().unwrap();
-    let planned = package::prepare(source, &policy, &sandbox(), folder, &Silent, &STILL).unwrap();
+    let planned =
+        package::prepare(source, &policy, None, &sandbox(), folder, &Silent, &STILL).unwrap();
     let plan = (*planned.plan).clone();
     let out = BlockingStore::new(Store::in_memory()).unwrap();
     let maker = Maker::new(Arc::new(planned), out.clone(), sandbox()).unwrap();
@@ -146,7 +147,8 @@ fn one_chunk(path: &Path, passthrough: Passthrough, kinds: &[fn(&Job) -> bool]) 
 
         let begun = (faults.bytes.load(Ordering::SeqCst), faults.reads());
         let far = bucket.open().unwrap();
-        let far = package::reopen(far, plan.clone(), &out, &sandbox(), folder, &STILL).unwrap();
+        let far =
+            package::reopen(far, plan.clone(), &out, None, &sandbox(), folder, &STILL).unwrap();
         let indexed = faults.bytes.load(Ordering::SeqCst) - begun.0;
         let made = make(far, job);
         let read = faults.bytes.load(Ordering::SeqCst) - begun.0 - indexed;
@@ -165,7 +167,8 @@ fn one_chunk(path: &Path, passthrough: Passthrough, kinds: &[fn(&Job) -> bool]) 
             "{read} bytes for {seconds} s of {size}"
         );
         let near = Source::open(path).unwrap();
-        let near = package::reopen(near, plan.clone(), &out, &sandbox(), folder, &STILL).unwrap();
+        let near =
+            package::reopen(near, plan.clone(), &out, None, &sandbox(), folder, &STILL).unwrap();
         assert!(make(near, job) == made, "other bytes than from the file");
         assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
     }

@@ -193,6 +193,7 @@ fn write_track(
         init_bytes: init_bytes.len() as u64,
         segments,
         expected: None,
+        protection: None,
     };
     files.insert(format!("{id}/init.mp4"), init_bytes);
     common

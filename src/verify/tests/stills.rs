@@ -75,6 +75,7 @@ fn write_trick(files: &mut Files, id: &str, avcc: &str, bytes: u32) -> TrickTrac
         init_bytes: init.len() as u64,
         segments,
         expected: None,
+        protection: None,
     };
     files.insert(format!("{id}/init.mp4"), init);
     let playlist = crate::hls::i_frame_playlist(&common, &all).expect("writes");

@@ -90,6 +90,7 @@ fn announced(plan: &Plan, index: &SourceIndex) -> Presentation {
     let video = plan.video.as_ref().unwrap();
     let expected = plan::expected(plan, index);
     let common = |id: &str, rates: ExpectedRates| TrackCommon {
+        protection: None,
         id: id.to_owned(),
         codecs: "avc1.640028".to_owned(),
         timescale: video.timescale,
