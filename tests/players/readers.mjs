@@ -49,7 +49,14 @@ export const mpv = each(async (url) => {
 });
 
 // gst-launch prints the HTTP session that its elements share, and GStreamer 1.22 can't print one.
-const GST_SELF_TALK = /No value transform to serialize field 'session' of type 'GstSoupSession'/;
+// Nor does it know the name that HLS has for I-frames in JPEG, after which it asks how many of nothing
+// there are, or the thumbnails of an MPD; it leaves both out.
+const GST_SELF_TALK = new RegExp([
+  "No value transform to serialize field 'session' of type 'GstSoupSession'",
+  "Unknown codec 'mjpg'",
+  "gst_caps_get_size: assertion 'GST_IS_CAPS \\(caps\\)' failed",
+  'gst_mpd_client2_setup_streaming: Unknown mime type in the representation',
+].join('|'));
 
 export const gstreamer = each(async (url) => {
   // The first start after an installation scans all plugins and warns of absent drivers.
@@ -68,7 +75,7 @@ export const gstreamer = each(async (url) => {
 // The tracks that FFmpeg finds, or what it said instead.
 async function tracks(url) {
   const result = await run('ffprobe', [
-    '-v', 'warning', '-of', 'json', '-show_entries', 'stream=index,codec_type,height', url,
+    '-v', 'warning', '-of', 'json', '-show_entries', 'stream=index,codec_type,height:stream_tags=id', url,
   ]);
   const found = result.code === 0 ? JSON.parse(result.stdout).streams : [];
   const complaints = found.length === 0 ? [...result.lines, 'no track found'] : result.lines;
@@ -80,13 +87,14 @@ async function tracks(url) {
 export async function ffprobe(url) {
   const { result, found, complaints } = await tracks(url);
   const frames = new Set();
-  for (const { index, codec_type: kind } of found) {
+  for (const { index, codec_type: kind, tags } of found) {
     const counted = await run('ffprobe', [
       '-v', 'warning', '-count_packets', '-select_streams', `${index}`,
       '-of', 'csv=print_section=0', '-show_entries', 'stream=nb_read_packets', url,
     ]);
     complaints.push(...counted.lines);
-    if (kind === 'video') frames.add(/\d+/.exec(counted.stdout)?.[0]);
+    // It takes the I-frame tracks of an MPD for renditions.
+    if (kind === 'video' && !/^trick/.test(tags?.id ?? '')) frames.add(/\d+/.exec(counted.stdout)?.[0]);
   }
   if (frames.size > 1) complaints.push(`renditions differ in frames: ${[...frames].join(', ')}`);
   const names = found.map((track) => `${track.codec_type}${track.height ?? ''}`).sort().join(' ');
