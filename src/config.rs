@@ -245,6 +245,9 @@ impl PolicyOverlay {
         table.extend(self.0.clone());
         let policy: Policy = table.try_into().map_err(|e| wrong(&e))?;
         policy.check().map_err(|e| wrong(&e))?;
+        if let Some(encryption) = &policy.encryption {
+            encryption.check_served().map_err(|e| wrong(&e))?;
+        }
         Ok(policy)
     }
 }

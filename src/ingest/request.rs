@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::media::Policy;
+use crate::media::{Encryption, Policy};
 use crate::problem::Problem;
 
 /// Longest title, in characters.
@@ -81,7 +81,14 @@ fn policy_in_json(value: Value, named: &Policies) -> Result<Policy, Problem> {
         (_, other) => whole = other,
     }
     let policy: Policy = serde_json::from_value(whole).map_err(|e| wrong(e.to_string()))?;
-    policy.check().map_err(|e| wrong(e.to_string()))?;
+    let served = |policy: &Policy| {
+        policy
+            .encryption
+            .as_ref()
+            .map_or(Ok(()), Encryption::check_served)
+    };
+    let checked = policy.check().and_then(|()| served(&policy));
+    checked.map_err(|e| wrong(e.to_string()))?;
     Ok(policy)
 }
 
@@ -131,6 +138,12 @@ mod tests {
         assert!(said(r#"{"crf": 99}"#).contains("crf is 99"));
         assert!(said(r#"{"crv": 1}"#).contains("crv"));
         assert!(said("{").contains("policy"));
+        // Nobody could play it: the server hands out no keys.
+        assert!(said(r#"{"encryption": {"scheme": "cbcs"}}"#).contains("key_url"));
+        let url = r#"{"encryption": {"scheme": "cbcs", "key_url": "https://k.example/{kid}"}}"#;
+        assert!(said(url).contains("license_url"));
+        let widevine = r#"{"encryption": {"scheme": "cbcs", "widevine": {}}}"#;
+        assert!(policy(Some(widevine), &named()).is_ok());
         let number = policy_of_value(Some(&Value::from(7)), &named());
         number.expect_err("neither name nor object");
     }

@@ -140,6 +140,27 @@ impl Encryption {
         }
     }
 
+    /// Whether a server that hands out no keys itself can have it: players must be told of another
+    /// place for those that they are to get.
+    ///
+    /// # Errors
+    /// Names the key of the policy that is missing.
+    pub fn check_served(&self) -> Result<()> {
+        let missing = match (self.gives_keys(), self.scheme) {
+            (false, _) => None,
+            (true, _) if self.key_url.is_none() => Some("key_url"),
+            (true, Scheme::Cbcs) if self.license_url.is_none() => Some("license_url"),
+            (true, _) => None,
+        };
+        let Some(name) = missing else {
+            return Ok(());
+        };
+        Err(Error::invalid(format!(
+            "policy: encryption: this server hands out no keys; give {name}, where players get \
+             them (`headwater keys` shows them)"
+        )))
+    }
+
     /// Whether the parts fit each other, and every URL can stand in a manifest.
     ///
     /// # Errors
