@@ -278,7 +278,7 @@ impl Row {
         let length = lengths.first().copied();
         if lengths
             .iter()
-            .any(|other| (other - length.unwrap_or(0.0)).abs() > 0.025)
+            .any(|other| (other - length.unwrap_or(0.0)).abs() > 0.15)
         {
             self.fault(&format!("sound of {lengths:?} s"));
         }
