@@ -176,7 +176,8 @@ fn a_token_plays_all_of_an_asset_by_query_or_cookie() {
     let mpd = house.server.get(&format!("/v/talk/manifest.mpd?{query}"));
     assert_granted(&mpd, "the MPD");
     let mpd = String::from_utf8(mpd.body).unwrap();
-    let urls = mpd.matches(".m4s").count() + mpd.matches("init.mp4").count();
+    let urls = [".m4s", "init.mp4", ".jpg"].map(|end| mpd.matches(end).count());
+    let urls: usize = urls.iter().sum();
     assert!(urls > 1 && mpd.matches(&query).count() == urls, "{mpd}");
     // What a query brought is one client's: nobody else gets it.
     assert_forbidden(&house.server.get(ENTRY), "unsigned");
