@@ -82,7 +82,8 @@ class Title:
         return f"{self.prefix}{name}"
 
     def segments(self):
-        return [path for path in self.bodies if path.endswith(".m4s")]
+        """Those that are played; of I-frames nobody watches all."""
+        return [path for path in self.bodies if path.endswith(".m4s") and "/trick" not in path]
 
     def variants(self):
         """Video and audio playlists that go together, as the HLS entry point has them."""
