@@ -19,6 +19,7 @@ pub mod bandwidth;
 pub mod cipher;
 pub mod codec;
 pub mod layout;
+pub mod loudness;
 pub mod pssh;
 #[cfg(feature = "origin")]
 pub mod telemetry;

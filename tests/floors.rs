@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("codec", 2),
     ("layout", 2),
     ("pssh", 2),
+    ("loudness", 2),
     ("telemetry", 2),
     ("cmaf", 3),
     ("dash", 3),
@@ -61,6 +62,7 @@ const FOUNDATION: &str = "error";
 /// Foreign libraries, and the only places that may touch each.
 const DOORS: &[(&str, &[&str])] = &[
     ("ffmpeg_next", &["src/ffmpeg/"]),
+    ("ebur128", &["src/ffmpeg/"]),
     ("ffmpeg_sys_next", &["src/ffmpeg/"]),
     ("object_store", &["src/store/"]),
     ("sqlx", &["src/catalog/"]),

@@ -15,7 +15,7 @@ use crate::bandwidth;
 use crate::error::{Error, Result};
 use crate::hls;
 use crate::layout;
-use crate::media::{Presentation, TrackCommon};
+use crate::media::{Loudness, Presentation, TrackCommon};
 use crate::package::{self, Options, Outcome};
 use crate::sandbox;
 use crate::source::Source;
@@ -130,6 +130,8 @@ struct JsonRendition<'a> {
     height: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loudness: Option<Loudness>,
     bandwidth: u64,
     average_bandwidth: u64,
     /// `copy` or `encode`.
@@ -205,6 +207,7 @@ fn renditions(presentation: &Presentation) -> Vec<JsonRendition<'_>> {
             width: Some(track.width),
             height: Some(track.height),
             language: None,
+            loudness: None,
             bandwidth,
             average_bandwidth,
             source: method(track.copied),
@@ -219,6 +222,7 @@ fn renditions(presentation: &Presentation) -> Vec<JsonRendition<'_>> {
             width: None,
             height: None,
             language: Some(&track.language),
+            loudness: track.loudness,
             bandwidth,
             average_bandwidth,
             source: method(track.copied),

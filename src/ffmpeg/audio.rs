@@ -9,9 +9,10 @@ use ffmpeg_next as ffmpeg;
 use super::aac::{AacEncoder, FRAME};
 use super::decode::{Decoder, Kind};
 use super::heartbeat::Heartbeat;
+use super::loudness::Meter;
 use super::sys::{self, Resampler, SoundShape};
 use crate::error::{Error, Result};
-use crate::media::{AudioTask, EncodedSample, TaskFiles, TaskOutput, TaskSummary};
+use crate::media::{AudioTask, EncodedSample, LoudnessPart, TaskFiles, TaskOutput, TaskSummary};
 use crate::time::{NonZeroU64, Rounding, gcd, scale};
 
 /// Silence is made in pieces of so many samples.
@@ -31,9 +32,10 @@ pub(super) fn run(
     if !task.samples.is_empty() {
         report = decode(task, files, output, &mut encoders)?;
     }
-    let configs = encoders.finish()?;
+    let (configs, loudness) = encoders.finish()?;
     Ok(TaskSummary {
         configs,
+        loudness: Some(loudness),
         damage: report.0,
         decoded: report.1,
     })
@@ -48,6 +50,8 @@ fn decode(
     let kind = Kind::Audio {
         sample_rate: task.source_sample_rate,
         channels: task.source_channels,
+        block_align: task.source_block_align,
+        bitrate: task.source_bitrate,
     };
     let mut decoder = Decoder::open(&task.codec, &task.config, task.timescale, kind, 1)?;
     let mut placer = Placer::new(task);
@@ -266,6 +270,7 @@ struct Encoders<'a> {
     /// PCM frames still to push into the encoders.
     left: u32,
     untouched: bool,
+    meter: Meter,
 }
 
 impl<'a> Encoders<'a> {
@@ -295,6 +300,7 @@ impl<'a> Encoders<'a> {
             waiting: planes_for(task.channels),
             left: task.head + task.frames + LOOKAHEAD,
             untouched: true,
+            meter: Meter::open(task, start)?,
         })
     }
 
@@ -382,6 +388,7 @@ impl<'a> Encoders<'a> {
                 .iter()
                 .filter_map(|plane| plane.get(used..used + FRAME))
                 .collect();
+            self.meter.push(&planes)?;
             for (rendition, (encoder, count)) in (0_u32..).zip(&mut self.encoders) {
                 let mut outlet = Outlet {
                     task: self.task,
@@ -404,8 +411,9 @@ impl<'a> Encoders<'a> {
         Ok(())
     }
 
-    /// Adds the silence that is missing and ends the encoders; gives their configurations.
-    fn finish(mut self) -> Result<Vec<Vec<u8>>> {
+    /// Adds the silence that is missing and ends the encoders; gives their configurations, and how
+    /// loud it was.
+    fn finish(mut self) -> Result<(Vec<Vec<u8>>, LoudnessPart)> {
         self.pad(i64::MAX)?;
         let mut configs = Vec::new();
         for (rendition, (encoder, count)) in (0_u32..).zip(&mut self.encoders) {
@@ -423,7 +431,7 @@ impl<'a> Encoders<'a> {
             }
             configs.push(encoder.config());
         }
-        Ok(configs)
+        Ok((configs, self.meter.finish()))
     }
 }
 

@@ -23,7 +23,12 @@ pub(super) enum Kind {
         reorder_depth: u32,
     },
     /// Sound.
-    Audio { sample_rate: u32, channels: u16 },
+    Audio {
+        sample_rate: u32,
+        channels: u16,
+        block_align: u32,
+        bitrate: u32,
+    },
 }
 
 /// An open decoder, and what it complained about.
@@ -63,8 +68,11 @@ impl Decoder {
             Kind::Audio {
                 sample_rate,
                 channels,
+                block_align,
+                bitrate,
             } => {
                 sys::set_sound(&mut context, sample_rate, channels);
+                sys::set_packets(&mut context, block_align, bitrate);
             }
         }
         context.set_threading(ffmpeg::codec::threading::Config {

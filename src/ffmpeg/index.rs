@@ -38,6 +38,8 @@ const MAX_STREAMS: usize = 64;
 const MAX_PACKETS: usize = 48_000_000;
 /// Broken packets in a row after which the rest is given up.
 const MAX_BROKEN: u32 = 1000;
+/// Gaps in a track's sound from which on counting samples isn't trusted, if they are many.
+const MANY_ANCHORS: u32 = 8;
 /// Warnings that are kept.
 const MAX_WARNINGS: usize = 50;
 
@@ -494,6 +496,8 @@ fn kind(stream: &ffmpeg::Stream<'_>, parameters: &StreamParameters) -> TrackKind
         Type::Audio if parameters.sample_rate > 0 => TrackKind::Audio(AudioInfo {
             sample_rate: parameters.sample_rate,
             channels: parameters.channels,
+            block_align: parameters.block_align,
+            bitrate: parameters.bitrate,
         }),
         Type::Subtitle => TrackKind::Text,
         _ => TrackKind::Other,
@@ -637,7 +641,17 @@ fn sound(
     let (Some(lengths), Some(rate)) = (lengths, Timescale::new(parameters.sample_rate)) else {
         return samples;
     };
+    let given = samples.clone();
     let anchors = times::count_samples(&mut samples, &lengths, track.timescale.get(), rate.get());
+    // Where the sample rate changes on the way, packets aren't as long as counting says.
+    if anchors > MANY_ANCHORS && anchors as usize > samples.len() / 16 {
+        warnings.push(format!(
+            "the sound of track {} changes its rate, or has many gaps; it is placed by the \
+             container's times",
+            track.number
+        ));
+        return given;
+    }
     track.timescale = rate;
     if anchors > 0 {
         warnings.push(format!(

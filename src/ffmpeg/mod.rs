@@ -18,6 +18,7 @@ mod jpeg;
 mod language;
 mod light;
 mod locate;
+mod loudness;
 mod order;
 mod picture;
 mod poster;

@@ -358,6 +358,17 @@ pub(super) fn set_sound(context: &mut ffmpeg::codec::Context, sample_rate: u32, 
     }
 }
 
+/// Tells a decoder how its packets are made: bytes of each and bits a second, where known. WMA and
+/// block-wise ADPCM can't be decoded without.
+pub(super) fn set_packets(context: &mut ffmpeg::codec::Context, block_align: u32, bitrate: u32) {
+    // SAFETY: a live context that isn't open yet.
+    unsafe {
+        let raw = context.as_mut_ptr();
+        (*raw).block_align = c_int::try_from(block_align).unwrap_or(0);
+        (*raw).bit_rate = i64::from(bitrate);
+    }
+}
+
 /// Codec context flags, decoder buffer size, level: fields without a setter.
 pub(super) fn set_h264_fields(context: &mut ffmpeg::codec::Context, bufsize_bits: u32, level: u32) {
     // SAFETY: a live context that isn't open yet.
@@ -386,6 +397,8 @@ pub(super) struct StreamParameters {
     pub frame_size: u32,
     /// Bytes of one PCM sample of all channels; else 0.
     pub block_align: u32,
+    /// Bits a second, or 0.
+    pub bitrate: u32,
 }
 
 /// Reads a stream's parameters.
@@ -423,6 +436,7 @@ pub(super) fn stream_parameters(stream: &ffmpeg::Stream<'_>) -> StreamParameters
             channels: u16::try_from((*parameters).ch_layout.nb_channels).unwrap_or(0),
             frame_size: unsigned((*parameters).frame_size),
             block_align: unsigned((*parameters).block_align),
+            bitrate: u32::try_from((*parameters).bit_rate).unwrap_or(0),
         }
     }
 }

@@ -118,6 +118,7 @@ pub(super) fn run(
             (Ok(decoded), None) => decoded,
         };
         Ok(TaskSummary {
+            loudness: None,
             configs,
             damage,
             decoded,

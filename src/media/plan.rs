@@ -331,6 +331,11 @@ pub enum AudioForm {
 }
 
 impl AudioForm {
+    /// Whether it is AAC of ours or of the source.
+    pub fn is_aac(self) -> bool {
+        matches!(self, Self::Stereo | Self::Surround)
+    }
+
     /// Whether it is the form that every track has.
     pub fn is_stereo(&self) -> bool {
         *self == Self::Stereo

@@ -142,6 +142,21 @@ pub struct AudioTrack {
     /// Complexity index of the Atmos objects within (joint object coding of E-AC-3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects: Option<u8>,
+    /// How loud it is, where that was measured: what was decoded to make it, or to make another
+    /// bitrate of the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loudness: Option<Loudness>,
+}
+
+/// How loud a programme is (EBU R 128), to a hundredth.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Loudness {
+    /// Integrated loudness in LUFS.
+    pub integrated_lufs: f64,
+    /// Loudness range in LU.
+    pub range_lu: f64,
+    /// The highest true peak in dBTP.
+    pub true_peak_dbtp: f64,
 }
 
 /// What a text track is for.
@@ -378,6 +393,7 @@ pub(crate) mod example {
             disposition: Disposition::default(),
             also_in: Vec::new(),
             objects: None,
+            loudness: None,
         }
     }
 

@@ -152,6 +152,10 @@ pub struct AudioTask {
     pub sample_rate: u32,
     /// Output channels.
     pub channels: u16,
+    /// Bytes of a source packet, as the container says, or 0.
+    pub source_block_align: u32,
+    /// Bits a second of the source, as the container says, or 0.
+    pub source_bitrate: u32,
 }
 
 /// One rendition in an [`AudioTask`].
@@ -258,6 +262,23 @@ pub struct TaskSummary {
     pub damage: Vec<Damage>,
     /// Pictures or audio frames decoded.
     pub decoded: u64,
+    /// Of an audio task: how loud it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loudness: Option<LoudnessPart>,
+}
+
+/// A tenth of a second without sound in [`LoudnessPart::tenths`].
+pub const SILENT_TENTH: i16 = i16::MIN;
+
+/// What was measured of the sound that a task kept, before it was encoded.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LoudnessPart {
+    /// Number, from the presentation's start, of the first tenth of a second that ends in it.
+    pub first_tenth: u32,
+    /// Loudness of that one and the following in hundredths of LUFS, or [`SILENT_TENTH`].
+    pub tenths: Vec<i16>,
+    /// The highest true peak in hundredths of dBTP.
+    pub peak_centi_dbtp: i32,
 }
 
 /// The files a task's [`Place`]s speak of.

@@ -251,12 +251,23 @@ impl VideoInfo {
 }
 
 /// The sound of an audio track.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AudioInfo {
     /// Samples a second and channel.
     pub sample_rate: u32,
     /// Number of channels.
     pub channels: u16,
+    /// Bytes of a packet, for the codecs that need to be told; 0 where the container doesn't say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub block_align: u32,
+    /// Bits a second as the container says, which WMA can't be decoded without; 0 where it doesn't.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bitrate: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 /// What kind of track it is, with what only that kind has.

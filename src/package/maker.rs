@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::damage;
 use super::init::{audio_init, copied_config, track_colour, video_init};
+use super::loudness;
 use super::prepare::Prepared;
 use super::progress::{Event, Progress};
 use super::protect::Formats;
@@ -278,6 +279,10 @@ impl Work<'_> {
         let launcher = self.launcher();
         let summary = launcher.audio(&task, source.file(), spool, stop, &mut cut)?;
         self.finish(&cutters, run, &summary, task.timescale)?;
+        if let Some((spec, part)) = specs.first().zip(summary.loudness.as_ref()) {
+            let (store, revision) = (&self.maker.store, &self.maker.prepared.revision);
+            loudness::keep(store, revision, spec, run, part)?;
+        }
         for (spec, config) in specs.iter().zip(configs(&summary, specs.len())?) {
             self.maker.put_init(&spec.id, &audio_init(spec, config)?)?;
         }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::damage;
+use super::loudness::Measured;
 use super::prepare::Prepared;
 use super::protect::track_protection;
 use super::stills;
@@ -96,6 +97,7 @@ pub(super) fn presentation(
             video.push(video_track(plan, video_plan, rendition, common, is_lowest));
         }
     }
+    let measured = Measured::read(store, revision)?;
     let mut audio = Vec::new();
     for (at, rendition) in plan.audio.iter().enumerate() {
         let timescale = Timescale::new(rendition.sample_rate)
@@ -109,7 +111,7 @@ pub(super) fn presentation(
             timescale,
             durations.into_iter(),
         )?;
-        audio.push(audio_track(plan, at, common));
+        audio.push(audio_track(plan, at, common, &measured));
     }
     let mut warnings = plan.warnings.clone();
     warnings.extend(damage::told(store, revision)?);
@@ -299,7 +301,7 @@ fn video_track(
     }
 }
 
-fn audio_track(plan: &Plan, at: usize, common: TrackCommon) -> AudioTrack {
+fn audio_track(plan: &Plan, at: usize, common: TrackCommon, measured: &Measured) -> AudioTrack {
     let rendition = &plan.audio[at];
     AudioTrack {
         common,
@@ -314,6 +316,7 @@ fn audio_track(plan: &Plan, at: usize, common: TrackCommon) -> AudioTrack {
         disposition: rendition.disposition,
         also_in: stand_ins(plan, at),
         objects: rendition.objects,
+        loudness: measured.of(rendition),
     }
 }
 

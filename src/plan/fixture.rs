@@ -176,6 +176,7 @@ pub(crate) fn aac(frames: u32) -> SourceTrack {
         kind: TrackKind::Audio(AudioInfo {
             sample_rate: 48_000,
             channels: 2,
+            ..AudioInfo::default()
         }),
         codec: Codec::AAC,
         config: vec![0x11, 0x90],

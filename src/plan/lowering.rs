@@ -285,6 +285,8 @@ impl Lowering {
             renditions: encodes,
             sample_rate: main.sample_rate,
             channels: main.channels,
+            source_block_align: info.block_align,
+            source_bitrate: info.bitrate,
         })
     }
 

@@ -247,10 +247,7 @@ fn lowest(policy: &Policy) -> u64 {
 pub(super) fn info(track: &SourceTrack) -> AudioInfo {
     match &track.kind {
         TrackKind::Audio(info) => info.clone(),
-        _ => AudioInfo {
-            sample_rate: 0,
-            channels: 0,
-        },
+        _ => AudioInfo::default(),
     }
 }
 

@@ -378,6 +378,7 @@ fn surround_is_offered_beside_stereo() {
     surround.kind = TrackKind::Audio(crate::media::AudioInfo {
         sample_rate: 32_000,
         channels: 6,
+        ..Default::default()
     });
     let picture = fixture::video(&Shape::default(), 300);
     let tracks = vec![picture, surround];
@@ -412,6 +413,7 @@ fn surround_that_browsers_play_is_repackaged() {
         surround.kind = TrackKind::Audio(crate::media::AudioInfo {
             sample_rate: 48_000,
             channels: 6,
+            ..Default::default()
         });
         let plan = make(
             vec![fixture::video(&Shape::default(), 300), surround],

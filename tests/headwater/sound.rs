@@ -229,3 +229,117 @@ fn dolby_goes_through_untouched_beside_aac() {
         assert_eq!(code, Some(0), "{name}: {report}");
     }
 }
+
+/// The figures that FFmpeg's `ebur128` filter ends with: LUFS, LU, dBTP.
+fn loudness_by_ffmpeg(file: &Path) -> [f64; 3] {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-nostats", "-i"])
+        .arg(file)
+        .args([
+            "-af",
+            "ebur128=peak=true:framelog=verbose",
+            "-f",
+            "null",
+            "-",
+        ])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let summary = text.rsplit("Summary:").next().unwrap();
+    let figure = |name: &str| -> f64 {
+        let behind = summary.split(name).nth(1).unwrap();
+        behind.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    [figure(" I:"), figure(" LRA:"), figure(" Peak:")]
+}
+
+/// The same figures of a title made in one task and in several, and when parts are made again.
+#[test]
+fn loudness_is_what_another_meter_says_however_the_title_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    // A beat that swells, with a pause that falls to the gate.
+    let sound = "aevalsrc=(0.1+0.5*t/24)*sin(2*PI*997*t)*gt(mod(t\\,4)\\,1)|\
+                 0.3*sin(2*PI*300*t)*gt(mod(t\\,4)\\,1):c=stereo:s=48000:d=24";
+    let source = made(folder.path(), "beat.wav", sound, &["-c:a", "pcm_f32le"]);
+    let [lufs, range, peak] = loudness_by_ffmpeg(&source);
+    let policy = folder.path().join("short.toml");
+    std::fs::write(&policy, "segment_seconds = 2\nchunk_seconds = 2\n").unwrap();
+    let mut told = Vec::new();
+    for flags in [vec![], vec!["--policy", policy.to_str().unwrap()]] {
+        let out = folder.path().join(format!("out-{}", flags.len()));
+        let result = package(&source, &out, &flags);
+        told.push(result["renditions"][0]["loudness"].clone());
+        let revision = out.join(result["revision"].as_str().unwrap());
+        for lost in ["a-und/1.m4s", "a-und-64/2.m4s"] {
+            std::fs::remove_file(revision.join(lost)).unwrap();
+        }
+        let again = package(&source, &out, &flags);
+        told.push(again["renditions"][1]["loudness"].clone());
+        let record = std::fs::read_to_string(out.join("presentation.json")).unwrap();
+        assert!(record.contains("\"integrated_lufs\""));
+    }
+    for loudness in &told {
+        assert_eq!(loudness, &told[0]);
+        let near = |name: &str, theirs: f64, by: f64| {
+            let ours = loudness[name].as_f64().unwrap();
+            assert!(
+                (ours - theirs).abs() <= by,
+                "{name}: {ours}, FFmpeg {theirs}"
+            );
+        };
+        near("integrated_lufs", lufs, 0.11);
+        near("range_lu", range, 0.5);
+        near("true_peak_dbtp", peak, 0.2);
+    }
+}
+
+/// WMA and block-wise ADPCM decode only if their decoder is told the size of a packet.
+#[test]
+fn codecs_that_need_their_packets_described_are_heard() {
+    let folder = tempfile::tempdir().unwrap();
+    let tone_source = "aevalsrc=0.25*sin(2*PI*1000*t):c=stereo:s=48000:d=2";
+    let tone_source = tone_source.replace("t):", "t)|0.25*sin(2*PI*500*t):");
+    for (name, codec) in [("w.wma", "wmav2"), ("a.wav", "adpcm_ms")] {
+        let source = made(folder.path(), name, &tone_source, &["-c:a", codec]);
+        let out = folder.path().join(format!("out-{codec}"));
+        let result = package(&source, &out, &[]);
+        let channels = heard(&joined(&out, &result, "a-und"), 2, 48_000);
+        for (channel, hertz) in channels.iter().zip([1000.0, 500.0]) {
+            let level = tone(channel, hertz, 48_000.0);
+            assert!((level - 0.25).abs() < 0.02, "{name} {hertz} Hz: {level}");
+        }
+    }
+}
+
+/// A broadcast whose sound goes from 44.1 kHz stereo to 48 kHz mono on the way.
+#[test]
+fn a_change_of_rate_and_channels_within_a_track_is_bridged() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = |name: &str, layout: &str, rate: &str, offset: &str| {
+        let source = match layout {
+            "stereo" => format!("aevalsrc=0.25*sin(2*PI*1000*t)|0:c=stereo:s={rate}:d=2"),
+            _ => format!("aevalsrc=0.25*sin(2*PI*1000*t):c=mono:s={rate}:d=2"),
+        };
+        let more = ["-c:a", "aac", "-output_ts_offset", offset, "-f", "mpegts"];
+        std::fs::read(made(folder.path(), name, &source, &more)).unwrap()
+    };
+    let mut bytes = part("1.ts", "stereo", "44100", "0");
+    bytes.extend(part("2.ts", "mono", "48000", "2.04"));
+    let source = folder.path().join("both.ts");
+    std::fs::write(&source, bytes).unwrap();
+    let out = folder.path().join("out");
+    let result = package(&source, &out, &[]);
+    let heard = heard(&joined(&out, &result, "a-und"), 2, 48_000);
+    let second = |channel: usize, at: usize| {
+        let from = at * 24_000;
+        tone(&heard[channel][from..from + 48_000], 1000.0, 48_000.0)
+    };
+    // Half-seconds 1 to 3 are of the first part, 5 to 7 of the second.
+    for (channel, at, level) in [(0, 1, 0.25), (1, 1, 0.0), (0, 5, 0.25), (1, 5, 0.25)] {
+        let found = second(channel, at);
+        assert!(
+            (found - level).abs() < 0.02,
+            "{channel} from {at}/2 s: {found}"
+        );
+    }
+}

@@ -278,6 +278,7 @@ fn write_audio(files: &mut Files, recipe: &Recipe) -> AudioTrack {
         disposition: Disposition::default(),
         also_in: Vec::new(),
         objects: None,
+        loudness: None,
     }
 }
 

@@ -252,6 +252,8 @@ pub(crate) fn audio_task(source: &Source, rate: u32, channels: u16, bitrates: &[
             .collect(),
         sample_rate: rate,
         channels,
+        source_block_align: info.block_align,
+        source_bitrate: info.bitrate,
     }
 }
 

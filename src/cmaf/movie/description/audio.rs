@@ -38,6 +38,8 @@ pub(super) fn read(entry: Entry<'_>) -> Option<Description> {
     let mut info = AudioInfo {
         sample_rate: sound.sample_rate,
         channels: sound.channels,
+        block_align: sound.packing.map_or(0, |packing| packing.bytes),
+        bitrate: 0,
     };
     if codec == Codec::AAC
         && let Ok(aac) = AudioSpecificConfig::parse(&config)
