@@ -26,6 +26,11 @@ async function until(condition, timeoutMs) {
   return false;
 }
 
+// Apple's list of chapters: [{ start, title }].
+function chaptersOfList(list) {
+  return list.map((chapter) => ({ start: chapter['start-time'], title: chapter.titles[0].title }));
+}
+
 function playHlsJs(video, url, note) {
   const hls = new Hls();
   hls.on(Hls.Events.ERROR, (_, data) => {
@@ -35,6 +40,11 @@ function playHlsJs(video, url, note) {
     // "aborted" is a load that hls.js itself gave up, for a seek.
     const slow = ['bufferStalledError', 'bufferNudgeOnStall', 'aborted'].includes(data.details);
     note(slow && !data.fatal ? 'stall' : 'error', text);
+  });
+  let chaptersOfHlsJs = null;
+  hls.on(Hls.Events.MANIFEST_PARSED, (_, { sessionData }) => {
+    const uri = sessionData?.['com.apple.hls.chapters']?.URI;
+    if (uri) chaptersOfHlsJs = fetch(new URL(uri, url)).then((response) => response.json()).then(chaptersOfList);
   });
   hls.loadSource(url);
   hls.attachMedia(video);
@@ -50,6 +60,7 @@ function playHlsJs(video, url, note) {
       else hls.currentLevel = rendition.index;
     },
     plays: (r) => (r.kind === 'audio' ? hls.audioTrack : hls.currentLevel) === r.index,
+    chapters: () => chaptersOfHlsJs,
     texts: () => hls.subtitleTracks.map(({ lang, name }, index) => ({ index, language: lang, name })),
     show({ index }) {
       hls.subtitleDisplay = true;
@@ -85,6 +96,13 @@ async function playShaka(video, url, note) {
       player.selectVariantTrack(track, /* clearBuffer= */ true);
     },
     plays: (rendition) => player.getVariantTracks().some(({ id, active }) => active && id === rendition.id),
+    // Of DASH it reads none.
+    async chapters() {
+      const [track] = player.getChaptersTracks();
+      if (!track) return null;
+      const chapters = await player.getChaptersAsync(track.language);
+      return chapters.map(({ startTime, title }) => ({ start: startTime, title }));
+    },
     texts: () => player.getTextTracks().map(({ id, language, label }) => ({ id, language, name: label })),
     show: (text) => player.selectTextTrack(player.getTextTracks().find(({ id }) => id === text.id)),
   };
@@ -107,6 +125,10 @@ async function playDashJs(video, url, note) {
   player.on(events.ERROR, ({ error }) => note('error', `${error.code ?? ''} ${error.message ?? error}`));
   player.on(events.PLAYBACK_ERROR, ({ error }) => note('error', `playback ${error?.message ?? error}`));
   const ready = new Promise((resolve) => player.on(events.STREAM_INITIALIZED, resolve));
+  const chapters = new Map();
+  player.on('urn:headwater:dash:chapters', ({ event }) => {
+    chapters.set(event.id, { start: event.calculatedPresentationTime, title: event.messageData });
+  }, null, { mode: dashjs.MediaPlayer.events.EVENT_MODE_ON_RECEIVE });
   const rendered = {};
   player.on(events.QUALITY_CHANGE_RENDERED, ({ mediaType, newRepresentation }) => {
     rendered[mediaType] = newRepresentation.id;
@@ -126,6 +148,7 @@ async function playDashJs(video, url, note) {
     // dash.js says nothing when it is told to render what it renders already.
     plays: ({ kind, id }) => (rendered[kind] ?? id) === id
       && player.getCurrentRepresentationForType(kind)?.id === id,
+    chapters: () => (chapters.size > 0 ? [...chapters.values()] : null),
     texts: () => player.getTracksFor('text').map(({ lang, labels, index }, at) => ({
       at, index, language: lang, name: labels?.[0]?.text,
     })),
@@ -288,6 +311,7 @@ async function exercise(url, playerName, allRenditions, texts) {
     if (allRenditions) for (const rendition of renditions) await session.force(player, rendition);
     else session.report.renditions = renditions;
     if (player.texts() !== null) for (const [at, text] of texts.entries()) await session.captions(player, at, text);
+    session.report.chapters = await player.chapters?.() ?? null;
     if (await session.seek(video.duration * 0.6, '60 %')) await session.plays(2, 'after the seek');
     await session.end();
   }

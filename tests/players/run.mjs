@@ -30,6 +30,8 @@ async function promises(url) {
     heights: heights.map(Number).sort((a, b) => a - b),
     playlists: uris.map((uri) => new URL(uri, url).href),
     texts: await textTracks(url, text),
+    chapters: await chaptersOf(url, text),
+    format: hls ? 'hls' : 'dash',
   };
 }
 
@@ -39,7 +41,28 @@ function missingHeights(promised, renditions) {
     .map((height) => `the player left out the rendition of height ${height}`);
 }
 
-const web = (player) => async (url, { heights: promised, texts: promisedTexts }) => {
+// The chapters that an HLS playlist or an MPD names: [{ start, title }], or null.
+async function chaptersOf(url, text) {
+  const data = /^#EXT-X-SESSION-DATA:DATA-ID="com\.apple\.hls\.chapters",URI="([^"]+)"/m.exec(text);
+  if (data) {
+    const response = await fetch(new URL(data[1], url));
+    const list = await response.json();
+    return list.map((chapter) => ({ start: chapter['start-time'], title: chapter.titles[0].title }));
+  }
+  const events = [...text.matchAll(/<Event id="\d+" presentationTime="(\d+)"[^>]*>([^<]*)</g)];
+  return events.length > 0 ? events.map(([, start, title]) => ({ start: start / 1000, title })) : null;
+}
+
+// Shaka reads no chapters of DASH; the browser's own player tells of none.
+function wrongChapters(promised, found, player, format) {
+  const silent = player === 'native' || (player === 'shaka' && format === 'dash');
+  if (silent || promised === null) return [];
+  const row = ({ start, title }) => `${Number(start).toFixed(2)} ${title}`;
+  const [wanted, seen] = [promised.map(row).join(', '), (found ?? []).map(row).join(', ')];
+  return wanted === seen ? [] : [`chapters are ${seen || 'none'}, not ${wanted}`];
+}
+
+const web = (player) => async (url, { heights: promised, texts: promisedTexts, chapters, format }) => {
   const texts = promisedTexts.map(({ language, name, cues }) => ({
     language, name, cue: cueToSee(cues, Math.max(...cues.map(({ end }) => end))),
   }));
@@ -48,8 +71,9 @@ const web = (player) => async (url, { heights: promised, texts: promisedTexts })
   const missing = player === 'native' ? [] : missingHeights(promised, renditions ?? []);
   return {
     skipped,
-    problems: [...failures, ...errors, ...missing, ...report.console, ...report.http],
+    problems: [...failures, ...errors, ...missing, ...wrongChapters(chapters, report.chapters, player, format), ...report.console, ...report.http],
     notes: `${renditions?.length ? `${renditions.length} renditions, ` : ''}`
+      + `${report.chapters?.length ? `${report.chapters.length} chapters, ` : ''}`
       + `${report.texts?.length ? `${report.texts.length} text tracks, ` : ''}heights ${heights?.join(' ')}, `
       + `started in ${report.startMs} ms, ${stalls?.length} stalls, dropped ${frames?.dropped}/${frames?.total}`,
   };
