@@ -177,6 +177,8 @@ pub(super) struct FragmentFacts {
     pub(super) trafs: Vec<TrafFacts>,
     /// What the head shows of the first samples' bytes, one row a sample, until it ends.
     pub(super) units: Vec<Vec<u8>>,
+    /// Closed captions stand in front of one of the first pictures.
+    pub(super) has_captions: bool,
 }
 
 /// One `traf`.

@@ -95,6 +95,7 @@ pub(super) fn judge(sheet: &mut Sheet, view: &MultivariantView<'_>) {
         .any(|(variant, _)| variant.closed_captions().is_some())
     {
         sheet.judge("H41", place, closed_captions(view));
+        sheet.judge("H41", place, hidden_captions(view));
     }
 }
 
@@ -677,6 +678,24 @@ fn closed_captions(view: &MultivariantView<'_>) -> Option<String> {
     let all = view.variants.len();
     (count != 0 && count != all)
         .then(|| format!("CLOSED-CAPTIONS=NONE on {count} of {all} variants"))
+}
+
+/// H41: NONE says that there are no captions in any variant, so none has any (RFC 8216bis 4.4.6.2).
+fn hidden_captions(view: &MultivariantView<'_>) -> Vec<String> {
+    let hides = |(variant, media): &(&Variant, Option<&MediaView>)| {
+        let attribute = variant.attributes.get("CLOSED-CAPTIONS")?;
+        let is_none = !attribute.quoted && attribute.value == "NONE";
+        let mut segments = media.filter(|_| is_none)?.stream.segments.iter();
+        let with = segments.find(|segment| {
+            let facts = segment.facts.as_ref();
+            facts.is_some_and(|facts| facts.fragments.iter().any(|f| f.has_captions))
+        })?;
+        let (line, place) = (variant.line, &with.place);
+        Some(format!(
+            "line {line}: CLOSED-CAPTIONS=NONE, but there are captions in {place}"
+        ))
+    };
+    view.variants.iter().filter_map(hides).collect()
 }
 
 /// How much shorter than the video sound may be before the rest counts as missing. Sources differ

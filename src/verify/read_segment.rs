@@ -8,6 +8,7 @@ use super::stream::Container;
 use crate::cmaf::boxes::{BoxHeader, children};
 use crate::cmaf::read::{SampleInfo, SegmentIndex, TrackDefaults, TrackFragment};
 use crate::codec::avc::{nal_type, nal_units};
+use crate::codec::captions::{self, Framing, Head};
 use crate::error::{Error, Result};
 
 /// How much of a segment is asked for at first; a usual `moof` and the first NAL units fit.
@@ -200,6 +201,10 @@ fn close_fragment(
     if let Some(length_size) = init.and_then(nal_length) {
         window.get(first, end.saturating_sub(first).min(window.step / 4))?;
         fragment.units = sample_units(window, fragment, length_size);
+        let framing = Framing::AvcLengths(length_size);
+        let has_captions = samples_held(window, fragment)
+            .any(|sample| captions::look(framing, sample) == Head::Captions);
+        fragment.has_captions = has_captions;
     }
     Ok(())
 }
@@ -211,29 +216,32 @@ fn nal_length(init: &InitFacts) -> Option<usize> {
 
 /// NAL unit types at the start of each sample that lies in memory.
 fn sample_units(window: &Window<'_>, fragment: &FragmentFacts, length_size: usize) -> Vec<Vec<u8>> {
-    let mut rows = Vec::new();
-    let Some(run) = fragment.traf().and_then(|traf| traf.runs.first()) else {
-        return rows;
+    let units = |sample: &[u8]| -> Vec<u8> {
+        let units = nal_units(sample, length_size).map(nal_type);
+        units.take(UNITS_MAX).collect()
     };
-    let Some(mut at) = run
-        .data_offset
-        .and_then(|o| fragment.moof_at.checked_add_signed(o))
-    else {
-        return rows;
-    };
-    for sample in &run.samples {
-        let bytes = window.held(at, u64::from(sample.size));
-        let units: Vec<u8> = nal_units(bytes, length_size)
-            .map(nal_type)
-            .take(UNITS_MAX)
-            .collect();
-        if units.is_empty() {
-            break;
-        }
-        rows.push(units);
-        at = at.saturating_add(u64::from(sample.size));
-    }
-    rows
+    let rows = samples_held(window, fragment).map(units);
+    rows.take_while(|units| !units.is_empty()).collect()
+}
+
+/// What lies in memory of each sample of the first run.
+fn samples_held<'a>(
+    window: &'a Window<'_>,
+    fragment: &'a FragmentFacts,
+) -> impl Iterator<Item = &'a [u8]> {
+    let run = fragment.traf().and_then(|traf| traf.runs.first());
+    let offset = run.and_then(|run| run.data_offset);
+    let start = offset.and_then(|offset| fragment.moof_at.checked_add_signed(offset));
+    let samples = run.map_or(&[][..], |run| &run.samples);
+    let mut at = start.unwrap_or(u64::MAX);
+    samples
+        .iter()
+        .map(move |sample| {
+            let bytes = window.held(at, u64::from(sample.size));
+            at = at.saturating_add(u64::from(sample.size));
+            bytes
+        })
+        .take_while(|bytes| !bytes.is_empty())
 }
 
 /// Reads one `moof`, given as a whole box: offsets in it count from its own start.

@@ -311,3 +311,36 @@ fn what_is_repackaged_has_its_captions_as_text_alone() {
         "the pictures stay as they are"
     );
 }
+
+#[test]
+fn captions_that_a_playlist_denies_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = captioned(folder.path());
+    let file = |name: &str| folder.path().join(name);
+    let list = file("list.m3u8");
+    let format = [
+        "-f",
+        "hls",
+        "-hls_segment_type",
+        "fmp4",
+        "-hls_playlist_type",
+        "vod",
+    ];
+    let names = ["-master_pl_name", "index.m3u8", list.to_str().unwrap()];
+    let input = ["-i", clip.to_str().unwrap(), "-an", "-c", "copy"];
+    ffmpeg(&[&input[..], &format, &names].concat());
+    let status = |report: &serde_json::Value| {
+        let rules = report["rules"].as_array().unwrap();
+        let rule = rules.iter().find(|rule| rule["id"] == "H41").unwrap();
+        rule["status"].as_str().unwrap().to_owned()
+    };
+    let place = file("index.m3u8");
+    let (_, report) = verify(place.to_str().unwrap());
+    assert_ne!(status(&report), "failed");
+    let playlist = std::fs::read_to_string(&place).unwrap();
+    let denied = playlist.replace("BANDWIDTH=", "CLOSED-CAPTIONS=NONE,BANDWIDTH=");
+    assert_ne!(playlist, denied);
+    std::fs::write(&place, denied).unwrap();
+    let (_, report) = verify(place.to_str().unwrap());
+    assert_eq!(status(&report), "failed", "{report}");
+}
