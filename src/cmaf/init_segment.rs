@@ -6,9 +6,12 @@
 
 use super::boxes::BoxWriter;
 use super::protection::{InitProtection, Pattern, write_sinf};
+use super::video_config::{VideoConfig, write_light};
 use crate::codec::aac::{AudioSpecificConfig, EsDescriptor, OBJECT_TYPE_MPEG4_AUDIO};
+use crate::codec::av1::Av1Config;
 use crate::codec::avc::AvcConfig;
-use crate::media::{Colour, PixelAspect};
+use crate::codec::hevc::HevcConfig;
+use crate::media::{Colour, Light, PixelAspect};
 use crate::time::{FrameRate, Timescale};
 
 /// The id of the only track of every file of ours.
@@ -28,7 +31,7 @@ pub struct TrackInit {
 /// The part that depends on the kind of track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrackInitKind {
-    /// H.264 video under the sample entry `avc1`.
+    /// Video under the sample entry of its codec: `avc1`, `hvc1`, `av01`.
     Video(VideoInit),
     /// Audio under the sample entry of its coding.
     Audio(AudioInit),
@@ -50,8 +53,10 @@ pub struct VideoInit {
     pub composition_delay: u32,
     /// Frames a second, where known; decides about the media profile brand only.
     pub frame_rate: Option<FrameRate>,
-    /// The decoder configuration; samples have lengths of its `length_size`.
-    pub avc: AvcConfig,
+    /// The decoder configuration; samples of H.264 and HEVC have lengths of its `length_size`.
+    pub config: VideoConfig,
+    /// What is known of the light in HDR pictures.
+    pub light: Light,
 }
 
 /// What an audio header says.
@@ -124,34 +129,76 @@ pub fn media_profile_brand(kind: &TrackInitKind) -> Option<[u8; 4]> {
 }
 
 fn video_profile_brand(video: &VideoInit) -> Option<[u8; 4]> {
-    let sps = video.avc.sps().ok()?;
-    let profile_fits = matches!(sps.profile, 66 | 77 | 100);
-    let colour = video.colour;
-    let unsaid = |value: u8| value == 2;
-    let hd_colour = [colour.primaries, colour.transfer, colour.matrix]
-        .iter()
-        .all(|value| *value == 1 || unsaid(*value));
-    let sd_colour = (matches!(colour.primaries, 1 | 5 | 6) || unsaid(colour.primaries))
-        && (matches!(colour.transfer, 1 | 6) || unsaid(colour.transfer))
-        && (matches!(colour.matrix, 1 | 5 | 6) || unsaid(colour.matrix));
     let too_fast = video
         .frame_rate
         .is_some_and(|rate| rate.numerator() > 60 * rate.denominator());
-    if !profile_fits || colour.full_range || !sps.frame_mbs_only || too_fast {
+    if video.colour.full_range || too_fast {
+        return None;
+    }
+    match &video.config {
+        VideoConfig::Avc(avc) => avc_profile_brand(video, avc),
+        VideoConfig::Hevc(hevc) => hevc_profile_brand(video, hevc),
+        VideoConfig::Av1(av1) => av1_brand(av1),
+    }
+}
+
+/// Whether all of the colour is BT.709's or isn't said.
+fn is_hd_colour(colour: Colour) -> bool {
+    let points = [colour.primaries, colour.transfer, colour.matrix];
+    points.iter().all(|point| matches!(point, 1 | 2))
+}
+
+fn avc_profile_brand(video: &VideoInit, avc: &AvcConfig) -> Option<[u8; 4]> {
+    let sps = avc.sps().ok()?;
+    let profile_fits = matches!(sps.profile, 66 | 77 | 100);
+    let colour = video.colour;
+    let sd_colour = matches!(colour.primaries, 1 | 2 | 5 | 6)
+        && matches!(colour.transfer, 1 | 2 | 6)
+        && matches!(colour.matrix, 1 | 2 | 5 | 6);
+    if !profile_fits || !sps.frame_mbs_only {
         return None;
     }
     let within = |width: u16, height: u16, level: u8| {
-        video.width <= width && video.height <= height && video.avc.level <= level
+        video.width <= width && video.height <= height && avc.level <= level
     };
     if sd_colour && within(864, 576, 31) {
         Some(*b"cfsd")
-    } else if hd_colour && within(1920, 1080, 40) {
+    } else if is_hd_colour(colour) && within(1920, 1080, 40) {
         Some(*b"cfhd")
-    } else if hd_colour && within(1920, 1080, 42) {
+    } else if is_hd_colour(colour) && within(1920, 1080, 42) {
         Some(*b"chdf")
     } else {
         None
     }
+}
+
+/// ISO/IEC 23000-19 table B.1: HHD8 and HHD10 to level 4.1, UHD8 and UHD10 to 5.0 and 5.1, HDR10
+/// and HLG10 to 5.1, all of Main tier.
+fn hevc_profile_brand(video: &VideoInit, hevc: &HevcConfig) -> Option<[u8; 4]> {
+    let colour = video.colour;
+    let within = |width: u16, height: u16, level: u8| {
+        video.width <= width && video.height <= height && hevc.level <= level
+    };
+    let hd = within(1920, 1080, 123);
+    let uhd = within(3840, 2160, 153);
+    if hevc.high_tier || !uhd {
+        return None;
+    }
+    let wide = (colour.primaries, colour.matrix) == (9, 9);
+    match (hevc.profile, colour.transfer) {
+        (1, _) if is_hd_colour(colour) && hd => Some(*b"chhd"),
+        (1, _) if is_hd_colour(colour) && hevc.level <= 150 => Some(*b"cud8"),
+        (2, Colour::PQ) if wide => Some(*b"chd1"),
+        (2, Colour::HLG) if wide => Some(*b"clg1"),
+        (2, _) if is_hd_colour(colour) && hd => Some(*b"chh1"),
+        (2, _) if is_hd_colour(colour) => Some(*b"cud1"),
+        _ => None,
+    }
+}
+
+/// The brand of the AV1 Codec ISO Media File Format Binding (section 2.1).
+fn av1_brand(av1: &Av1Config) -> Option<[u8; 4]> {
+    (av1.profile == 0).then_some(*b"av01")
 }
 
 fn audio_profile_brand(audio: &AudioInit) -> Option<[u8; 4]> {
@@ -316,7 +363,7 @@ fn write_stbl(w: &mut BoxWriter, init: &TrackInit, protection: Option<&InitProte
     w.full(b"stsd", 0, 0, |w| {
         w.u32(1);
         match &init.kind {
-            TrackInitKind::Video(video) => write_avc1(w, video, protection),
+            TrackInitKind::Video(video) => write_video_entry(w, video, protection),
             TrackInitKind::Audio(audio) => match audio.coding {
                 AudioCoding::Aac => write_mp4a(w, audio, protection),
                 AudioCoding::Ac3 => write_dolby(w, audio, (b"ac-3", b"dac3"), protection),
@@ -340,27 +387,27 @@ fn write_stbl(w: &mut BoxWriter, init: &TrackInit, protection: Option<&InitProte
 /// Reserved bytes and `data_reference_index` of every sample entry.
 const SAMPLE_ENTRY: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
 
-fn write_avc1(w: &mut BoxWriter, video: &VideoInit, protection: Option<&InitProtection>) {
+fn write_video_entry(w: &mut BoxWriter, video: &VideoInit, protection: Option<&InitProtection>) {
+    let original = video.config.sample_entry();
     let kind = if protection.is_some() {
         b"encv"
     } else {
-        b"avc1"
+        original
     };
     w.nest(kind, |w| {
         w.raw(&SAMPLE_ENTRY).raw(&[0; 16]);
         w.u16(video.width).u16(video.height);
         w.u32(0x0048_0000).u32(0x0048_0000).u32(0).u16(1); // 72 dpi, one frame a sample
         w.raw(&[0; 32]).u16(0x0018).u16(0xffff); // no compressor name, depth, pre_defined -1
-        w.nest(b"avcC", |w| {
-            w.raw(&video.avc.to_bytes());
-        });
+        video.config.write(w);
         w.nest(b"colr", |w| write_nclx(w, video.colour));
         w.nest(b"pasp", |w| {
             w.u32(video.pixel_aspect.horizontal)
                 .u32(video.pixel_aspect.vertical);
         });
+        write_light(w, &video.light);
         if let Some(protection) = protection {
-            write_sinf(w, b"avc1", Pattern::Video, protection);
+            write_sinf(w, original, Pattern::Video, protection);
         }
     });
 }

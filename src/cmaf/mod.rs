@@ -11,6 +11,7 @@ pub mod movie;
 pub mod protection;
 pub mod read;
 mod tree;
+pub mod video_config;
 
 #[cfg(test)]
 mod tests;

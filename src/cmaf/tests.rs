@@ -16,9 +16,10 @@ use super::init_segment::{
     AudioCoding, AudioInit, TrackInit, TrackInitKind, VideoInit, init_segment,
 };
 use super::read::{InitInfo, SampleEntryMedia, SegmentInfo, box_tree, read_init, read_segment};
+use crate::cmaf::video_config::VideoConfig;
 use crate::codec::avc::{AvcConfig, ParameterSets};
 use crate::codec::test_support::{flipped, hex};
-use crate::media::{Colour, PixelAspect, Sample};
+use crate::media::{Colour, Light, PixelAspect, Sample};
 use crate::time::{FrameRate, Timescale};
 
 fn video_init() -> TrackInit {
@@ -35,7 +36,8 @@ fn video_init() -> TrackInit {
             colour: Colour::BT709,
             composition_delay: DELAY,
             frame_rate: FrameRate::new(25, 1),
-            avc: AvcConfig::from_sets(sets).expect("a real encoder's"),
+            config: VideoConfig::Avc(AvcConfig::from_sets(sets).expect("a real encoder's")),
+            light: Light::UNKNOWN,
         }),
     }
 }
@@ -168,7 +170,10 @@ fn the_media_profile_brand_is_the_smallest_that_fits() {
     let brand = |width, height, level, fps, colour| {
         let mut init = video_init();
         if let TrackInitKind::Video(video) = &mut init.kind {
-            (video.width, video.height, video.avc.level) = (width, height, level);
+            (video.width, video.height) = (width, height);
+            if let VideoConfig::Avc(avc) = &mut video.config {
+                avc.level = level;
+            }
             (video.frame_rate, video.colour) = (FrameRate::new(fps, 1), colour);
         }
         super::init_segment::media_profile_brand(&init.kind)
@@ -450,7 +455,8 @@ fn foreign_video_init(info: &InitInfo) -> TrackInit {
             colour: sps.colour(),
             composition_delay: 0,
             frame_rate: None,
-            avc,
+            config: VideoConfig::Avc(avc),
+            light: Light::UNKNOWN,
         }),
     }
 }

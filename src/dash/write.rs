@@ -12,7 +12,7 @@ use crate::layout::{
 };
 use crate::media::{
     AudioTrack, Chapter, Presentation, SegmentInfo, Stills, TextKind, TextTrack, Thumbnails,
-    TrackCommon, TrickTrack, VideoTrack,
+    TrackCommon, TrickTrack, VideoTrack, same_video_coding, video_sets,
 };
 use crate::time::{FrameRate, Rounding, Ticks, Timescale, gcd};
 
@@ -163,9 +163,7 @@ impl Writer<'_> {
         let mut sets = Vec::new();
         let video = video_sets(&presentation.video);
         for (at, set) in video.iter().enumerate() {
-            let others = (0..video.len()).filter(|other| *other != at);
-            let others: Vec<String> = others.map(|other| (other + 1).to_string()).collect();
-            sets.extend(self.video_set(set, &others));
+            sets.extend(self.video_set(set, &switchable(&video, at)));
         }
         let audio = audio_sets(&presentation.audio);
         let has_default = |set: &Vec<&AudioTrack>| set.iter().any(|track| track.default);
@@ -192,8 +190,9 @@ impl Writer<'_> {
         ids.zip(sets).map(with_id).collect()
     }
 
-    /// Video renditions under one key (rule D13), the largest first, whose picture gives the shape.
-    /// `others` are the ids of the sets that a player may switch to. `None` without tracks.
+    /// Video renditions of one codec and range under one key (rules D12, D13), the largest first,
+    /// which gives the shape of the picture. All sets show the main picture (rule D15). `others` are
+    /// the ids of the sets that a player may switch to. `None` without tracks.
     fn video_set(&self, tracks: &[&VideoTrack], others: &[String]) -> Option<Element> {
         let largest = tracks.first()?;
         let width = tracks.iter().map(|track| track.width).max().unwrap_or(0);
@@ -392,18 +391,15 @@ impl Writer<'_> {
     }
 }
 
-/// Tracks between which a player may switch without another key.
-fn video_sets(tracks: &[VideoTrack]) -> Vec<Vec<&VideoTrack>> {
-    let key_id = |track: &VideoTrack| track.common.protection.as_ref().map(|it| it.key_id);
-    let mut sets: Vec<Vec<&VideoTrack>> = Vec::new();
-    for track in tracks {
-        let alike = |other: &&VideoTrack| key_id(other) == key_id(track);
-        match sets.iter_mut().find(|set| set.first().is_some_and(alike)) {
-            Some(set) => set.push(track),
-            None => sets.push(vec![track]),
-        }
-    }
-    sets
+/// The ids of the sets that differ from that at `at` by the key alone: a player may switch to them.
+fn switchable(sets: &[Vec<&VideoTrack>], at: usize) -> Vec<String> {
+    let like = |set: &Vec<&VideoTrack>| match (set.first(), sets.get(at).and_then(|it| it.first())) {
+        (Some(a), Some(b)) => same_video_coding(a, b),
+        _ => false,
+    };
+    let others = sets.iter().enumerate();
+    let others = others.filter(|(other, set)| *other != at && like(set));
+    others.map(|(other, _)| (other + 1).to_string()).collect()
 }
 
 /// Tracks between which a player may switch, or choose by bitrate alone: same language and name,

@@ -4,7 +4,7 @@
 use std::thread;
 
 use super::aac::AacEncoder;
-use super::h264::{H264Encoder, Start};
+use super::encoder::{Start, VideoEncoder};
 use super::poster;
 use crate::error::{Error, Result};
 use crate::media::{
@@ -40,14 +40,14 @@ pub(super) fn run(
     })
 }
 
-/// The `avcC` of an encoder. It doesn't depend on the number of threads, and opening several
+/// The configuration record of an encoder. It doesn't depend on the number of threads, and opening several
 /// takes longer than one.
 fn configure_video(encode: &VideoEncode, frame_rate: FrameRate) -> Result<Vec<u8>> {
     let start = Start {
         threads: 1,
         ..Start::of(encode)
     };
-    H264Encoder::open(encode, frame_rate, start)?.config()
+    VideoEncoder::open(encode, frame_rate, start)?.config()
 }
 
 /// The AudioSpecificConfig of an encoder.

@@ -6,13 +6,16 @@
 
 mod aac;
 mod audio;
+mod av1;
 mod bytes_of;
 mod configure;
 mod decode;
 mod deinterlace;
+mod encoder;
 mod fit;
 mod h264;
 mod heartbeat;
+mod hevc;
 mod index;
 mod jpeg;
 mod language;

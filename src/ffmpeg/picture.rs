@@ -11,11 +11,10 @@ use super::fit::Fit;
 use super::sys::{self, Shape};
 use super::{from_av, wants_more};
 use crate::error::{Error, Result};
-use crate::media::{Colour, Light, Orientation, PicturePlan};
+use crate::media::{Colour, Light, Orientation, PicturePlan, VideoRange};
 
-/// `TransferCharacteristics` of SMPTE ST 2084 (PQ) and of ARIB STD-B67 (HLG).
-const PQ: u8 = 16;
-const HLG: u8 = 18;
+const PQ: u8 = Colour::PQ;
+const HLG: u8 = Colour::HLG;
 /// Luminance of HDR reference white in cd/m2 (Rec. ITU-R BT.2408): a white page in the shade of a
 /// scene. It becomes nearly the white of SDR, and what is darker keeps its place below it.
 const REFERENCE_WHITE_NITS: u32 = 203;
@@ -37,6 +36,7 @@ pub(super) struct PictureFilter {
     orientation: Orientation,
     container: Colour,
     light: Light,
+    range: VideoRange,
     plan: PicturePlan,
     /// Take one field of each picture.
     one_field: bool,
@@ -44,14 +44,16 @@ pub(super) struct PictureFilter {
 }
 
 impl PictureFilter {
-    /// For pictures of `width` by `height`, both even.
-    pub(super) fn new(width: u32, height: u32, plan: &PicturePlan) -> Self {
+    /// For pictures of this width and height, both even, and of this range of light.
+    pub(super) fn new(size: (u32, u32), plan: &PicturePlan, range: VideoRange) -> Self {
+        let (width, height) = size;
         Self {
             width,
             height,
             orientation: plan.orientation,
             container: plan.colour,
             light: plan.light,
+            range,
             plan: plan.clone(),
             one_field: false,
             graph: None,
@@ -63,7 +65,7 @@ impl PictureFilter {
     pub(super) fn of_stills(width: u32, height: u32, plan: &PicturePlan) -> Self {
         Self {
             one_field: plan.scan.is_fields(),
-            ..Self::new(width, height, plan)
+            ..Self::new((width, height), plan, VideoRange::Sdr)
         }
     }
 
@@ -89,12 +91,15 @@ impl PictureFilter {
     /// Whether the picture is already what the encoder wants.
     fn is_ready(&self, shape: Shape) -> bool {
         let size = (shape.width, shape.height) == (self.width, self.height);
-        let format = ffmpeg::format::Pixel::YUV420P;
+        let format = match self.range {
+            VideoRange::Sdr => ffmpeg::format::Pixel::YUV420P,
+            VideoRange::Pq(_) | VideoRange::Hlg => ffmpeg::format::Pixel::YUV420P10LE,
+        };
         let format = shape.format == ffmpeg::ffi::AVPixelFormat::from(format) as i32;
         size && format
             && !self.one_field
             && self.orientation == Orientation::default()
-            && shape.colour == Colour::BT709
+            && shape.colour == self.range.colour()
     }
 
     /// The graph for pictures of this shape: the last one, unless the shape has changed.
@@ -130,16 +135,33 @@ impl PictureFilter {
             chain.push_str("field=type=top,");
         }
         let shape = self.taken(shape);
-        chain.push_str(&scale_chain(fit.width, fit.height, shape, self.light));
+        let size = format!("w={}:h={}:filter=lanczos", fit.width, fit.height);
+        chain.push_str(&match self.range {
+            VideoRange::Sdr => scale_chain(&size, shape, self.light),
+            VideoRange::Pq(_) | VideoRange::Hlg => wide_chain(&size, shape, self.range),
+        });
         chain.push_str(&fit.bars());
         chain.push_str(&orientation_chain(self.orientation));
         chain
     }
 }
 
-/// Scales to `width` by `height` and brings the colour to BT.709.
-fn scale_chain(width: u32, height: u32, shape: Shape, light: Light) -> String {
-    let size = format!("w={width}:h={height}:filter=lanczos");
+/// Scales and brings the colour to BT.2020 in ten bits, the light kept as it is.
+fn wide_chain(size: &str, shape: Shape, range: VideoRange) -> String {
+    let transfer = match range {
+        VideoRange::Hlg => "arib-std-b67",
+        VideoRange::Sdr | VideoRange::Pq(_) => "smpte2084",
+    };
+    format!(
+        "{}{}zscale={size}:primaries=2020:matrix=2020_ncl:transfer={transfer}:range=limited:\
+         chromal=left:dither=ordered,format=yuv420p10le",
+        over_black(shape),
+        whole_chroma(shape),
+    )
+}
+
+/// Scales and brings the colour to BT.709.
+fn scale_chain(size: &str, shape: Shape, light: Light) -> String {
     let target = "primaries=709:matrix=709:transfer=709:range=limited:chromal=left:dither=ordered";
     let before = format!("{}{}", over_black(shape), whole_chroma(shape));
     if let PQ | HLG = shape.colour.transfer {
@@ -445,7 +467,7 @@ mod tests {
             most.expect("rows") - least.expect("rows")
         };
         assert!(spread(PictureFilter::of_stills(32, 64, &plan)) < 4);
-        assert!(spread(PictureFilter::new(32, 64, &plan)) > 60);
+        assert!(spread(PictureFilter::new((32, 64), &plan, VideoRange::Sdr)) > 60);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::sync::mpsc::Receiver;
 
 use ffmpeg_next as ffmpeg;
 
-use super::h264::{EncodedPicture, Gop, H264Encoder, Start};
+use super::encoder::{EncodedPicture, Gop, Start};
+use super::h264::H264Encoder;
 use super::heartbeat::Heartbeat;
 use super::jpeg;
 use super::picture::{Graph, PictureFilter};
@@ -16,7 +17,7 @@ use super::sys::{self, Shape};
 use crate::error::{Error, Result};
 use crate::media::{
     Colour, EncodedSample, Light, Orientation, PicturePlan, PixelAspect, Scan, StillsTask,
-    TaskOutput, VideoEncode, VideoTask,
+    TaskOutput, VideoEncode, VideoRange, VideoTask,
 };
 use crate::time::FrameRate;
 
@@ -106,7 +107,7 @@ impl<'a> Stills<'a> {
             wanted,
             output,
             heartbeat,
-            filter: PictureFilter::new(first.width, first.height, &task.picture),
+            filter: PictureFilter::new((first.width, first.height), &task.picture, VideoRange::Sdr),
             tracks: tracks?,
             thumbnail: None,
         })
@@ -223,5 +224,5 @@ fn smaller(first: &VideoEncode, encode: &VideoEncode) -> PictureFilter {
         light: Light::default(),
         scan: Scan::Progressive,
     };
-    PictureFilter::new(encode.width, encode.height, &plan)
+    PictureFilter::new((encode.width, encode.height), &plan, VideoRange::Sdr)
 }

@@ -369,15 +369,20 @@ pub(super) fn set_packets(context: &mut ffmpeg::codec::Context, block_align: u32
     }
 }
 
-/// Codec context flags, decoder buffer size, level: fields without a setter.
-pub(super) fn set_h264_fields(context: &mut ffmpeg::codec::Context, bufsize_bits: u32, level: u32) {
+/// Decoder buffer size, and where chroma lies: fields without a setter.
+pub(super) fn set_encoder_fields(context: &mut ffmpeg::codec::Context, bufsize_bits: u32) {
     // SAFETY: a live context that isn't open yet.
     unsafe {
         let raw = context.as_mut_ptr();
         (*raw).rc_buffer_size = c_int::try_from(bufsize_bits).unwrap_or(c_int::MAX);
-        (*raw).level = c_int::try_from(level).unwrap_or(0);
         (*raw).chroma_sample_location = ffi::AVChromaLocation::AVCHROMA_LOC_UNSPECIFIED;
     }
+}
+
+/// The level, by the number that the encoder knows it by.
+pub(super) fn set_level(context: &mut ffmpeg::encoder::video::Video, level: u32) {
+    // SAFETY: a live context that isn't open yet.
+    unsafe { (*context.as_mut_ptr()).level = c_int::try_from(level).unwrap_or(0) };
 }
 
 /// What a container says about one stream.

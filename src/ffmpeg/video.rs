@@ -11,7 +11,7 @@ use ffmpeg_next as ffmpeg;
 
 use super::decode::{Decoder, Kind, can_skip_unreferenced, reorder_depth};
 use super::deinterlace::Deinterlacer;
-use super::h264::{EncodedPicture, Gop, H264Encoder, Start, Threading};
+use super::encoder::{EncodedPicture, Gop, Start, Threading, VideoEncoder};
 use super::heartbeat::Heartbeat;
 use super::picture::PictureFilter;
 use super::selection::{Chosen, Selection, moment};
@@ -52,14 +52,18 @@ pub(super) fn run(
         let mut rungs = Vec::new();
         for (number, encode) in (0_u32..).zip(&task.renditions) {
             let scaling = Scaling {
-                filter: PictureFilter::new(encode.width, encode.height, &task.picture),
+                filter: PictureFilter::new(
+                    (encode.width, encode.height),
+                    &task.picture,
+                    encode.recipe.range,
+                ),
                 heartbeat: &heartbeat,
                 last: None,
             };
             let encoding = Encoding {
                 task,
                 number,
-                encoder: H264Encoder::open(encode, task.frame_rate, start(task, encode))?,
+                encoder: VideoEncoder::open(encode, task.frame_rate, start(task, encode))?,
                 output,
                 heartbeat: &heartbeat,
                 sent: 0,
@@ -371,7 +375,7 @@ impl Scaling<'_> {
 struct Encoding<'a> {
     task: &'a VideoTask,
     number: u32,
-    encoder: H264Encoder,
+    encoder: VideoEncoder,
     output: &'a dyn TaskOutput,
     heartbeat: &'a Heartbeat<'a>,
     /// Kept samples sent so far.

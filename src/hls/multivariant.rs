@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::layout::{CHAPTERS_NAME, HLS_NAME, THUMBNAILS_FOLDER, ThumbnailList, text_folder};
 use crate::media::{
     AudioTrack, Colour, Presentation, StillRates, Stills, TextKind, TextTrack, TrackCommon,
-    VideoTrack,
+    VideoTrack, same_video_coding,
 };
 use crate::time::FrameRate;
 
@@ -43,6 +43,7 @@ pub fn multivariant(presentation: &Presentation, base: &str) -> Result<String> {
         text: &presentation.text,
         has_chapters: !presentation.chapters.is_empty(),
         stills: presentation.stills.as_ref(),
+        video: &presentation.video,
     };
     let mut variants = Vec::new();
     if presentation.video.is_empty() {
@@ -81,6 +82,7 @@ pub fn first_variant(presentation: &Presentation) -> Result<Option<&VideoTrack>>
         text: &presentation.text,
         has_chapters: false,
         stills: presentation.stills.as_ref(),
+        video: &presentation.video,
     };
     let mut first: Option<(u64, &VideoTrack)> = None;
     for track in &presentation.video {
@@ -94,9 +96,12 @@ pub fn first_variant(presentation: &Presentation) -> Result<Option<&VideoTrack>>
 }
 
 /// The first is the one that players had best start with ([`Variant::distance`]), the others follow
-/// from the best down.
+/// from the best down, one switching set after the other.
 fn order(variants: &mut [Variant]) {
-    variants.sort_by_key(|variant| Reverse((variant.rates.peak, variant.rates.average)));
+    variants.sort_by_key(|variant| {
+        let rates = variant.rates;
+        (variant.set, Reverse((rates.peak, rates.average)))
+    });
     let first = (0..variants.len()).min_by_key(|&i| variants.get(i).map(Variant::distance));
     if let Some(until_first) = first.and_then(|first| variants.get_mut(..=first)) {
         until_first.rotate_right(1);
@@ -250,6 +255,8 @@ struct Variant {
     is_there: bool,
     /// It goes with sound that not every player has: nothing to start with.
     is_further: bool,
+    /// Switching sets are listed one after the other, in this order.
+    set: usize,
     attributes: AttributeList,
     audio_group: Option<String>,
     uri: String,
@@ -259,7 +266,7 @@ impl Variant {
     /// How far it is from what players had best start with: what is there at once, unless only the
     /// fastest networks carry it, else what is nearest to [`FIRST_VARIANT_BPS`].
     fn distance(&self) -> u64 {
-        if self.is_further {
+        if self.is_further || self.set > 0 {
             return u64::MAX;
         }
         if self.is_there && self.rates.average <= START_AT_ONCE_BPS {
@@ -276,6 +283,8 @@ struct Writer<'a> {
     text: &'a [TextTrack],
     has_chapters: bool,
     stills: Option<&'a Stills>,
+    /// All video, for the sets that it is of.
+    video: &'a [VideoTrack],
 }
 
 impl Writer<'_> {
@@ -370,10 +379,20 @@ impl Writer<'_> {
             rates,
             is_there: track.copied && track.common.expected.is_some(),
             is_further: false,
+            set: self.set_of(track),
             attributes: self.with_text(attributes),
             audio_group: group.map(|group| group.id.to_owned()),
             uri: self.uri(&track.common),
         }
+    }
+
+    /// Which switching set a track is of: the place of its first track.
+    fn set_of(&self, track: &VideoTrack) -> usize {
+        let first = self
+            .video
+            .iter()
+            .position(|other| same_video_coding(other, track));
+        first.unwrap_or(0)
     }
 
     fn group_of(&self, track: &VideoTrack) -> Result<Option<&Group<'_>>> {
@@ -402,6 +421,7 @@ impl Writer<'_> {
             rates,
             is_there: false,
             is_further: group.tracks.iter().any(|track| track.channels > 2),
+            set: 0,
             attributes: self.with_text(attributes),
             audio_group: choice.then(|| group.id.to_owned()),
             uri: default.map_or_else(String::new, |track| self.uri(&track.common)),

@@ -19,6 +19,8 @@ mod stills;
 mod task;
 mod text;
 mod track;
+mod video_codec;
+mod video_set;
 mod work;
 
 pub use asset::*;
@@ -37,4 +39,6 @@ pub use stills::*;
 pub use task::*;
 pub use text::*;
 pub use track::*;
+pub use video_codec::*;
+pub use video_set::*;
 pub use work::*;

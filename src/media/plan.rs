@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chapter, Colour, Disposition, EncryptionPlan, Light, Orientation, PixelAspect, Preset, Scan,
-    StillsPlan, TextRendition,
+    Chapter, Codec, Colour, Disposition, EncryptionPlan, Light, Orientation, PixelAspect, Preset,
+    Scan, StillsPlan, TextRendition, VideoCodec, VideoRange,
 };
 use crate::time::{FrameRate, Ticks, Timescale};
 
@@ -226,18 +226,19 @@ pub enum VideoMethod {
     Encode(VideoRecipe),
 }
 
-/// Everything that decides an H.264 encoder's bytes, apart from the pictures.
+/// Everything that decides a video encoder's bytes, apart from the pictures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoRecipe {
-    /// x264 preset.
+    /// Effort, in x264's words.
     pub preset: Preset,
-    /// Constant rate factor.
+    /// Constant rate factor, on the codec's own scale.
     pub crf: u32,
     /// Peak rate in bits a second.
     pub maxrate: u32,
     /// Decoder buffer in bits.
     pub bufsize: u32,
-    /// H.264 level times ten (`level_idc`).
+    /// Level as the codec counts it: ten times the level for H.264 (`level_idc`), thirty times for
+    /// HEVC (`general_level_idc`), an index for AV1 (`seq_level_idx`).
     pub level: u32,
     /// Encoder threads: part of the recipe, because x264's bytes depend on it.
     pub threads: u32,
@@ -246,6 +247,24 @@ pub struct VideoRecipe {
     pub head_frames: u32,
     /// Frames encoded after the last one and thrown away, so that lookahead sees them.
     pub tail_frames: u32,
+    /// The codec.
+    #[serde(default, skip_serializing_if = "VideoCodec::is_h264")]
+    pub codec: VideoCodec,
+    /// The range of light of its pictures.
+    #[serde(default, skip_serializing_if = "VideoRange::is_sdr")]
+    pub range: VideoRange,
+}
+
+impl VideoRendition {
+    /// The codec it is made in; of a repackaged one, the source's.
+    pub fn codec(&self, source: &Codec) -> VideoCodec {
+        match &self.method {
+            VideoMethod::Encode(recipe) => recipe.codec,
+            VideoMethod::Copy if *source == Codec::HEVC => VideoCodec::Hevc,
+            VideoMethod::Copy if *source == Codec::AV1 => VideoCodec::Av1,
+            VideoMethod::Copy => VideoCodec::H264,
+        }
+    }
 }
 
 /// One audio rendition.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Encryption;
+use super::{Encryption, Scheme, VideoCodec};
 use crate::error::{Error, Result};
 
 /// When a source's own encoded samples are repackaged instead of encoded anew.
@@ -17,6 +17,18 @@ pub enum Passthrough {
     Never,
     /// Repackage everything; nothing is decoded, and a source that can't be is refused.
     Only,
+}
+
+/// What becomes of pictures of high dynamic range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "origin", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Hdr {
+    /// Standard dynamic range is made of them.
+    #[default]
+    Convert,
+    /// Beside that they are kept, in HEVC.
+    Keep,
 }
 
 /// Encoder effort, in x264's names.
@@ -108,6 +120,10 @@ pub struct Policy {
     /// Encrypt everything; clear without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// Codecs of the video, each with a ladder of its own.
+    pub codecs: Vec<VideoCodec>,
+    /// What becomes of pictures of high dynamic range.
+    pub hdr: Hdr,
 }
 
 impl Default for Policy {
@@ -126,6 +142,8 @@ impl Default for Policy {
             audio_bitrate_surround: 384_000,
             trick_play: true,
             encryption: None,
+            codecs: vec![VideoCodec::H264],
+            hdr: Hdr::Convert,
         }
     }
 }
@@ -170,12 +188,43 @@ impl Policy {
                 return Err(Error::invalid(message));
             }
         }
+        self.check_codecs()?;
         match self.rungs.iter().find(|rung| !(64..=4320).contains(*rung)) {
             Some(rung) => Err(Error::invalid(format!(
                 "policy: rung {rung} can't be made; the short side must be 64 to 4320"
             ))),
             None => self.encryption.as_ref().map_or(Ok(()), Encryption::check),
         }
+    }
+
+    fn check_codecs(&self) -> Result<()> {
+        let mut known = self.codecs.clone();
+        known.sort_unstable();
+        known.dedup();
+        if self.codecs.is_empty() || known.len() != self.codecs.len() {
+            return Err(Error::invalid(
+                "policy: codecs must name at least one of h264, hevc and av1, each once",
+            ));
+        }
+        self.check_encrypted_codecs()
+    }
+
+    /// Samples of H.264 alone can be encrypted: what may be of HEVC's and AV1's isn't known here.
+    fn check_encrypted_codecs(&self) -> Result<()> {
+        let by_sample = |encryption: &Encryption| encryption.scheme == Scheme::Cbcs;
+        if !self.encryption.as_ref().is_some_and(by_sample) {
+            return Ok(());
+        }
+        let other = self.codecs.iter().find(|codec| !codec.is_h264());
+        let asked = match (other, self.hdr) {
+            (Some(codec), _) => format!("codecs names {}", codec.name()),
+            (None, Hdr::Keep) => "hdr = \"keep\" makes HEVC".to_owned(),
+            (None, Hdr::Convert) => return Ok(()),
+        };
+        Err(Error::invalid(format!(
+            "policy: {asked}, and encryption in scheme \"cbcs\" can be of h264 alone; write scheme = \
+             \"aes-128\", or leave out one of the two"
+        )))
     }
 }
 
@@ -192,5 +241,19 @@ mod tests {
         };
         let message = policy.check().unwrap_err().to_string();
         assert!(message.contains("segment_seconds is 0") && message.contains("1 to 10"));
+    }
+
+    #[test]
+    fn samples_of_h264_alone_are_encrypted() {
+        let policy = |lines: &str, scheme: &str| -> Policy {
+            let text = format!("{lines}\n[encryption]\nscheme = \"{scheme}\"");
+            toml::from_str(&text).expect("a policy")
+        };
+        for lines in ["codecs = [\"h264\", \"av1\"]", "hdr = \"keep\""] {
+            let message = policy(lines, "cbcs").check().unwrap_err().to_string();
+            assert!(message.contains("h264 alone") && message.contains("aes-128"));
+            assert!(policy(lines, "aes-128").check().is_ok());
+        }
+        assert!(policy("", "cbcs").check().is_ok());
     }
 }

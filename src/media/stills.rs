@@ -171,7 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::media::Preset;
+    use crate::media::{Preset, VideoCodec, VideoRange};
 
     fn plan(step_frames: u32) -> StillsPlan {
         let recipe = VideoRecipe {
@@ -183,6 +183,8 @@ mod tests {
             threads: 1,
             head_frames: 0,
             tail_frames: 0,
+            codec: VideoCodec::H264,
+            range: VideoRange::Sdr,
         };
         StillsPlan {
             tracks: vec![TrickRendition {

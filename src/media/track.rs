@@ -78,6 +78,8 @@ impl Codec {
     pub const H264: Self = Self::Known("h264");
     /// H.265 / HEVC.
     pub const HEVC: Self = Self::Known("hevc");
+    /// AV1.
+    pub const AV1: Self = Self::Known("av1");
     /// Advanced Audio Coding.
     pub const AAC: Self = Self::Known("aac");
 
@@ -166,6 +168,10 @@ pub struct Colour {
 }
 
 impl Colour {
+    /// `TransferCharacteristics` of SMPTE ST 2084, the perceptual quantiser.
+    pub const PQ: u8 = 16;
+    /// `TransferCharacteristics` of ARIB STD-B67, hybrid log-gamma.
+    pub const HLG: u8 = 18;
     /// Nothing is said about the colour.
     pub const UNSPECIFIED: Self = Self {
         primaries: 2,

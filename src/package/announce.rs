@@ -9,15 +9,13 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 
-use super::init::{audio_init, copied_config, track_colour, video_init};
+use super::init::{audio_init, composition_delay, copied_config, copied_init, encoded_init};
 use super::maker::Maker;
 use super::publish::{self, record_json};
 use super::record::{self, Sizes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
-use crate::media::{
-    AudioMethod, Colour, ConfigureTask, Configured, Presentation, REORDER_FRAMES, VideoMethod,
-};
+use crate::media::{AudioMethod, ConfigureTask, Configured, Presentation, VideoMethod};
 use crate::plan;
 use crate::sandbox::Launcher;
 
@@ -97,12 +95,17 @@ impl Maker {
                 VideoMethod::Copy => {
                     let track = self.track(video.source_track);
                     let delay = self.lowering.copied_video_delay()?;
-                    video_init(video, spec, track_colour(track), &track.config, delay)?
+                    copied_init(video, spec, track, delay)?
                 }
-                VideoMethod::Encode(_) => {
+                VideoMethod::Encode(recipe) => {
                     let config = configs.next().ok_or_else(left_out)?;
-                    let delay = REORDER_FRAMES * video.frame_duration.unwrap_or(0);
-                    video_init(video, spec, Colour::BT709, config, delay)?
+                    encoded_init(
+                        video,
+                        spec,
+                        recipe,
+                        composition_delay(video, recipe),
+                        config,
+                    )?
                 }
             };
             self.put_init(&spec.id, &init)?;

@@ -2,20 +2,69 @@
 //! gives.
 
 use crate::cmaf::init_segment::{AudioCoding, AudioInit, TrackInit, TrackInitKind, VideoInit};
-use crate::codec::avc::AvcConfig;
+use crate::cmaf::video_config::VideoConfig;
 use crate::error::{Error, Result};
 use crate::media::{
-    AudioForm, AudioMethod, AudioRendition, Colour, PixelAspect, SourceTrack, TrackKind, VideoPlan,
-    VideoRendition,
+    AudioForm, AudioMethod, AudioRendition, Colour, Light, PixelAspect, SourceTrack, TrackKind,
+    VideoCodec, VideoPlan, VideoRecipe, VideoRendition,
 };
 use crate::time::Timescale;
 
-pub(super) fn video_init(
+/// The init segment of an encoded rendition whose decoder configuration is `config`.
+pub(super) fn encoded_init(
     plan: &VideoPlan,
     spec: &VideoRendition,
-    colour: Colour,
-    config: &[u8],
+    recipe: &VideoRecipe,
     composition_delay: u32,
+    config: &[u8],
+) -> Result<TrackInit> {
+    let picture = Picture {
+        codec: recipe.codec,
+        colour: recipe.range.colour(),
+        light: recipe.range.light(),
+        composition_delay,
+    };
+    video_init(plan, spec, picture, config)
+}
+
+/// The init segment of a repackaged rendition.
+pub(super) fn copied_init(
+    plan: &VideoPlan,
+    spec: &VideoRendition,
+    track: &SourceTrack,
+    composition_delay: u32,
+) -> Result<TrackInit> {
+    let (colour, light) = match &track.kind {
+        TrackKind::Video(video) => (video.colour, video.light),
+        _ => (Colour::UNSPECIFIED, Light::UNKNOWN),
+    };
+    let picture = Picture {
+        codec: spec.codec(&track.codec),
+        colour,
+        light,
+        composition_delay,
+    };
+    video_init(plan, spec, picture, &track.config)
+}
+
+/// Ticks by which encoded pictures are decoded before they are shown, at most.
+pub(super) fn composition_delay(plan: &VideoPlan, recipe: &VideoRecipe) -> u32 {
+    recipe.codec.reorder_frames() * plan.frame_duration.unwrap_or(0)
+}
+
+/// What an init segment says of the pictures beside their size.
+struct Picture {
+    codec: VideoCodec,
+    colour: Colour,
+    light: Light,
+    composition_delay: u32,
+}
+
+fn video_init(
+    plan: &VideoPlan,
+    spec: &VideoRendition,
+    picture: Picture,
+    config: &[u8],
 ) -> Result<TrackInit> {
     let side = |pixels: u32| {
         u16::try_from(pixels).map_err(|_| Error::unsupported(format!("{}: too large", spec.id)))
@@ -27,10 +76,11 @@ pub(super) fn video_init(
             width: side(spec.width)?,
             height: side(spec.height)?,
             pixel_aspect: PixelAspect::SQUARE,
-            colour,
-            composition_delay,
+            colour: picture.colour,
+            composition_delay: picture.composition_delay,
             frame_rate: Some(plan.frame_rate),
-            avc: AvcConfig::parse(config)?,
+            config: VideoConfig::parse(picture.codec, config)?,
+            light: picture.light,
         }),
     })
 }
@@ -65,12 +115,5 @@ pub(super) fn copied_config(spec: &AudioRendition, track: &SourceTrack) -> Vec<u
     match spec.form {
         AudioForm::Stereo | AudioForm::Surround => track.config.clone(),
         AudioForm::Ac3 | AudioForm::Eac3 => spec.dolby.clone(),
-    }
-}
-
-pub(super) fn track_colour(track: &SourceTrack) -> Colour {
-    match &track.kind {
-        TrackKind::Video(video) => video.colour,
-        _ => Colour::UNSPECIFIED,
     }
 }

@@ -2,7 +2,9 @@
 
 use super::stored::Stored;
 use crate::layout::Key;
-use crate::media::{AudioMethod, ChunkSpan, Job, Plan, StillsPlan, VideoMethod};
+use crate::media::{
+    AudioMethod, ChunkSpan, Job, Plan, StillsPlan, VideoCodec, VideoMethod, VideoRange, VideoRecipe,
+};
 
 /// Everything that `stored` lacks, in the order it is to be made: the start of the title first,
 /// and of equal starts what is quickly made (sound, copies) before what is not.
@@ -22,24 +24,50 @@ fn video_jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {
         return jobs;
     };
     for chunk in &video.chunks {
-        let mut encodes = Together::default();
+        // Each ladder has tasks of its own: encoders of several codecs in one child would add up to
+        // more memory than a child may have.
+        let mut encodes: Vec<(Ladder, Together)> = Vec::new();
         for (rendition, spec) in video.renditions.iter().enumerate() {
             for run in stored.missing(&spec.id, *chunk) {
-                match spec.method {
+                match &spec.method {
                     VideoMethod::Copy => jobs.push(Job::CopyVideo { rendition, run }),
-                    VideoMethod::Encode(_) => encodes.add(rendition, run),
+                    VideoMethod::Encode(recipe) => {
+                        ladder(&mut encodes, recipe).add(rendition, run);
+                    }
                 }
             }
         }
-        encodes.add_stills(&stored.missing_stills(video, *chunk));
+        let stills = stored.missing_stills(video, *chunk);
+        if encodes.is_empty() {
+            encodes.push(((VideoCodec::H264, VideoRange::Sdr), Together::default()));
+        }
+        if let Some((_, first)) = encodes.first_mut() {
+            first.add_stills(&stills);
+        }
         let encode = |shared: Shared| Job::EncodeVideo {
             renditions: shared.renditions,
             run: shared.run,
             stills: shared.stills,
         };
-        jobs.extend(encodes.0.into_iter().map(encode));
+        let all = encodes.into_iter().flat_map(|(_, together)| together.0);
+        jobs.extend(all.map(encode));
     }
     jobs
+}
+
+type Ladder = (VideoCodec, VideoRange);
+
+/// What is to be made together for the ladder of `recipe`.
+fn ladder<'a>(encodes: &'a mut Vec<(Ladder, Together)>, recipe: &VideoRecipe) -> &'a mut Together {
+    let key = (recipe.codec, recipe.range);
+    let at = match encodes.iter().position(|(known, _)| *known == key) {
+        Some(at) => at,
+        None => {
+            encodes.push((key, Together::default()));
+            encodes.len() - 1
+        }
+    };
+    &mut encodes[at].1
 }
 
 fn audio_jobs(plan: &Plan, stored: &Stored) -> Vec<Job> {

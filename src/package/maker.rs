@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use super::damage;
-use super::init::{audio_init, copied_config, track_colour, video_init};
+use super::init::{audio_init, composition_delay, copied_config, copied_init, encoded_init};
 use super::loudness;
 use super::prepare::Prepared;
 use super::progress::{Event, Progress};
@@ -23,8 +23,8 @@ use crate::codec::captions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
 use crate::media::{
-    AudioRendition, ChunkSpan, Colour, EncodedSample, Home, Job, Joining, Place, REORDER_FRAMES,
-    SourceTrack, TaskSummary, VideoPlan, VideoRendition,
+    AudioRendition, ChunkSpan, EncodedSample, Home, Job, Joining, Place, SourceTrack, TaskSummary,
+    VideoMethod, VideoPlan, VideoRendition,
 };
 use crate::plan::{CopiedSample, CopiedSegment, Lowering};
 use crate::sandbox::{self, Launcher};
@@ -203,11 +203,14 @@ impl Work<'_> {
             .map(|rendition| &video.renditions[*rendition])
             .collect();
         let mut cutters = Vec::new();
-        for spec in &specs {
+        let mut kinds = Vec::new();
+        for (spec, encode) in specs.iter().zip(&task.renditions) {
+            let recipe = &encode.recipe;
             cutters.push((Segmenter::video(video, run)?, spec.id.as_str()));
+            kinds.push(FragmentKind::Video {
+                composition_delay: composition_delay(video, recipe),
+            });
         }
-        let composition_delay = REORDER_FRAMES * video.frame_duration.unwrap_or(0);
-        let kind = FragmentKind::Video { composition_delay };
         let stop = self.attempt.stop;
         let places = task.samples.iter().map(|sample| sample.place);
         let (source, spool) = self.maker.files(places, stop)?;
@@ -215,7 +218,10 @@ impl Work<'_> {
             let still = (sample.rendition as usize).checked_sub(cutters.len());
             match (still, &mut stills) {
                 (Some(which), Some(stills)) => self.put_still(stills.push(which, sample)?),
-                _ => self.cut(&mut cutters, kind, sample),
+                _ => {
+                    let kind = kinds.get(sample.rendition as usize).copied();
+                    self.cut(&mut cutters, kind.ok_or_else(unasked)?, sample)
+                }
             }
         };
         let launcher = self.launcher();
@@ -229,10 +235,18 @@ impl Work<'_> {
             stills.finish()?;
         }
         let configs = configs(&summary, specs.len() + tracks.len())?;
-        let specs = specs.into_iter().map(|spec| (spec, composition_delay));
-        let tracks = tracks.iter().map(|track| (track, 0));
-        for ((spec, delay), config) in specs.chain(tracks).zip(configs) {
-            let init = video_init(video, spec, Colour::BT709, &config, delay)?;
+        let ladder = specs.into_iter().map(|spec| (spec, true));
+        // Each picture of an I-frame track is shown when it is decoded.
+        let tracks = tracks.iter().map(|track| (track, false));
+        for ((spec, reordered), config) in ladder.chain(tracks).zip(configs) {
+            let VideoMethod::Encode(recipe) = &spec.method else {
+                return Err(unasked());
+            };
+            let delay = match reordered {
+                true => composition_delay(video, recipe),
+                false => 0,
+            };
+            let init = encoded_init(video, spec, recipe, delay, &config)?;
             self.maker.put_init(&spec.id, &init)?;
         }
         Ok(())
@@ -329,7 +343,7 @@ impl Work<'_> {
     ) -> Result<()> {
         let (segmenter, track) = cutters
             .get_mut(sample.rendition as usize)
-            .ok_or_else(|| Error::internal("the media child sent a rendition nobody asked for"))?;
+            .ok_or_else(unasked)?;
         match segmenter.push(sample)? {
             Some(segment) => self.put_segment(track, kind, &segment),
             None => Ok(()),
@@ -341,8 +355,7 @@ impl Work<'_> {
         let spec = &video.renditions[rendition];
         let track = self.maker.track(video.source_track);
         let composition_delay = self.maker.lowering.copied_video_delay()?;
-        let colour = track_colour(track);
-        let init = video_init(video, spec, colour, &track.config, composition_delay)?;
+        let init = copied_init(video, spec, track, composition_delay)?;
         self.maker.put_init(&spec.id, &init)?;
         let kind = FragmentKind::Video { composition_delay };
         for segment in run.first_segment..run.first_segment + run.segments {
@@ -481,6 +494,10 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+fn unasked() -> Error {
+    Error::internal("the media child sent a rendition nobody asked for")
 }
 
 /// The decoder configurations a task reported: one a rendition.

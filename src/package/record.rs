@@ -14,7 +14,7 @@ use crate::cmaf;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
 use crate::media::{
-    AudioForm, AudioMethod, AudioRendition, AudioTrack, Colour, ExpectedRates, Plan, Presentation,
+    AudioForm, AudioMethod, AudioRendition, AudioTrack, ExpectedRates, Plan, Presentation,
     SegmentInfo, Stills, ThumbnailPlan, Thumbnails, TrackCommon, TrickTrack, VideoMethod,
     VideoPlan, VideoRendition, VideoTrack,
 };
@@ -81,7 +81,7 @@ pub(super) fn presentation(
     let mut video = Vec::new();
     if let Some(video_plan) = &plan.video {
         for (at, rendition) in video_plan.renditions.iter().enumerate() {
-            let is_lowest = at > 0 && at + 1 == video_plan.renditions.len();
+            let is_lowest = is_lowest(video_plan, at);
             let durations = video_plan
                 .segments
                 .iter()
@@ -291,14 +291,24 @@ fn video_track(
         width: rendition.width,
         height: rendition.height,
         frame_rate: video.frame_rate,
-        colour: if copied {
-            video.picture.colour
-        } else {
-            Colour::BT709
+        colour: match &rendition.method {
+            VideoMethod::Copy => video.picture.colour,
+            VideoMethod::Encode(recipe) => recipe.range.colour(),
         },
         copied,
         audio_group,
     }
+}
+
+/// Whether a rendition is the last and not the only one of its ladder: the next, if there is one,
+/// is no smaller.
+fn is_lowest(video: &VideoPlan, at: usize) -> bool {
+    let area =
+        |rendition: &VideoRendition| u64::from(rendition.width) * u64::from(rendition.height);
+    let here = video.renditions.get(at).map_or(0, area);
+    let before = at.checked_sub(1).and_then(|at| video.renditions.get(at));
+    let after = video.renditions.get(at + 1);
+    before.is_some_and(|other| area(other) > here) && after.is_none_or(|other| area(other) >= here)
 }
 
 fn audio_track(plan: &Plan, at: usize, common: TrackCommon, measured: &Measured) -> AudioTrack {

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::predict::RenditionPrediction;
 use super::{Prediction, revision};
-use crate::media::{AudioForm, AudioMethod, Plan, VideoMethod, VideoPlan};
+use crate::media::{
+    AudioForm, AudioMethod, Plan, VideoCodec, VideoMethod, VideoPlan, VideoRange, VideoRecipe,
+};
 use crate::time::Ticks;
 
 /// Writes a plan as text: title, rungs, sound, grid, warnings. With a forecast, sizes and CPU
@@ -65,17 +67,32 @@ fn grid(text: &mut String, video: &VideoPlan) {
 }
 
 fn video_words(method: &VideoMethod) -> String {
-    match method {
-        VideoMethod::Copy => "H.264, copied".to_owned(),
-        VideoMethod::Encode(recipe) => format!(
-            "H.264 level {}.{}, crf {} up to {} kb/s, {}",
-            recipe.level / 10,
-            recipe.level % 10,
-            recipe.crf,
-            recipe.maxrate / 1000,
-            recipe.preset.name(),
-        ),
-    }
+    let recipe = match method {
+        VideoMethod::Copy => return "H.264, copied".to_owned(),
+        VideoMethod::Encode(recipe) => recipe,
+    };
+    let range = match recipe.range {
+        VideoRange::Sdr => String::new(),
+        range => format!(" {}", range.name()),
+    };
+    format!(
+        "{}{range} level {}, crf {} up to {} kb/s, {}",
+        recipe.codec.title(),
+        level_words(recipe),
+        recipe.crf,
+        recipe.maxrate / 1000,
+        recipe.preset.name(),
+    )
+}
+
+/// A level as the standards write it.
+fn level_words(recipe: &VideoRecipe) -> String {
+    let (major, minor) = match recipe.codec {
+        VideoCodec::H264 => (recipe.level / 10, recipe.level % 10),
+        VideoCodec::Hevc => (recipe.level / 30, recipe.level % 30 / 3),
+        VideoCodec::Av1 => (2 + recipe.level / 4, recipe.level % 4),
+    };
+    format!("{major}.{minor}")
 }
 
 fn form_name(form: AudioForm) -> &'static str {

@@ -3,8 +3,8 @@
 //! Rungs are named by the short side of the upright picture, so portrait video gets portrait
 //! rungs. Nothing is scaled up. Rates are peaks: the encoder aims at constant quality below them.
 
-use super::level;
-use crate::media::{Policy, Preset, VideoRecipe};
+use super::{av1_level, hevc_level, level};
+use crate::media::{Policy, Preset, VideoCodec, VideoRange, VideoRecipe};
 use crate::time::FrameRate;
 
 /// Short sides of the standard rungs.
@@ -182,6 +182,78 @@ fn tail_frames(preset: Preset) -> u32 {
     }
 }
 
+/// The same for x265, whose B-frames are up to eight.
+fn hevc_tail_frames(preset: Preset) -> u32 {
+    match preset {
+        Preset::Ultrafast | Preset::Superfast => 15,
+        Preset::Veryfast | Preset::Faster | Preset::Fast => 20,
+        Preset::Medium => 25,
+        Preset::Slow => 34,
+        Preset::Slower | Preset::Veryslow => 49,
+    }
+}
+
+/// What all rungs of a ladder are made as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Make {
+    /// The codec.
+    pub(crate) codec: VideoCodec,
+    /// The range of light.
+    pub(crate) range: VideoRange,
+}
+
+impl Make {
+    /// Of standard dynamic range.
+    pub(crate) fn sdr(codec: VideoCodec) -> Self {
+        Self {
+            codec,
+            range: VideoRange::Sdr,
+        }
+    }
+
+    /// The levels that are allowed, in words.
+    pub(crate) fn levels(self) -> &'static str {
+        match self.codec {
+            VideoCodec::H264 => "H.264 level up to 5.2",
+            VideoCodec::Hevc => "HEVC level up to 5.1",
+            VideoCodec::Av1 => "AV1 level up to 6.2",
+        }
+    }
+
+    /// Peak against that of H.264, in percent: what it takes to look alike. Ten bits and the colours
+    /// of BT.2020 take a fifth more.
+    fn rate_percent(self) -> u64 {
+        match (self.codec, self.range) {
+            (VideoCodec::H264, _) => 100,
+            (VideoCodec::Hevc, VideoRange::Sdr) => 65,
+            (VideoCodec::Hevc, VideoRange::Pq(_) | VideoRange::Hlg) => 78,
+            (VideoCodec::Av1, _) => 55,
+        }
+    }
+
+    /// The constant rate factor on the codec's own scale that looks about as x264's does.
+    fn crf(self, x264: u32) -> u32 {
+        match self.codec {
+            VideoCodec::H264 => x264,
+            VideoCodec::Hevc => (x264 + 3).min(51),
+            VideoCodec::Av1 => (x264 * 35 / 23).min(63),
+        }
+    }
+}
+
+/// What is added to a track's id for what it is made as.
+pub(crate) fn id_suffix(recipe: &VideoRecipe) -> String {
+    let range = match recipe.range {
+        VideoRange::Sdr => "",
+        VideoRange::Pq(_) => "-pq",
+        VideoRange::Hlg => "-hlg",
+    };
+    match recipe.codec {
+        VideoCodec::H264 => range.to_owned(),
+        codec => format!("-{}{range}", codec.name()),
+    }
+}
+
 /// What is the same for all rungs of a title.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecipeRule<'a> {
@@ -194,25 +266,66 @@ pub(crate) struct RecipeRule<'a> {
 }
 
 impl RecipeRule<'_> {
-    /// How a rung is encoded; `None` where no level up to 5.2 allows it.
-    pub(crate) fn recipe(self, rung: Rung, top: bool, lowest: bool) -> Option<VideoRecipe> {
-        let named = !self.policy.rungs.is_empty();
-        let maxrate = maxrate(rung, self.rate, lowest, named);
+    /// How a rung is encoded; `None` where no level that is allowed is enough.
+    pub(crate) fn recipe(
+        self,
+        rung: Rung,
+        make: Make,
+        top: bool,
+        lowest: bool,
+    ) -> Option<VideoRecipe> {
+        let maxrate = self.maxrate(rung, make, lowest);
         let bufsize = if maxrate <= LOWEST_MAXRATE {
             maxrate / 3 * 2
         } else {
             maxrate / 2 * 3
         };
+        let Rung { width, height } = rung;
+        let rate = self.rate;
+        let two = top && rung.short() >= 720;
+        let preset = self.policy.preset;
+        let (level, threads, head_frames, tail_frames) = match make.codec {
+            VideoCodec::H264 => (
+                level::smallest(width, height, rate, maxrate, bufsize)?,
+                if two { 2 } else { 1 },
+                self.gop_frames,
+                tail_frames(preset),
+            ),
+            VideoCodec::Hevc => (
+                hevc_level::smallest(width, height, rate, maxrate, bufsize)?,
+                1,
+                self.gop_frames,
+                hevc_tail_frames(preset),
+            ),
+            // Each group is encoded by itself.
+            VideoCodec::Av1 => (
+                av1_level::smallest(width, height, rate, maxrate)?,
+                if two { 2 } else { 1 },
+                0,
+                0,
+            ),
+        };
         Some(VideoRecipe {
-            preset: self.policy.preset,
-            crf: self.policy.crf,
+            preset,
+            crf: make.crf(self.policy.crf),
             maxrate,
             bufsize,
-            level: level::smallest(rung.width, rung.height, self.rate, maxrate, bufsize)?,
-            threads: if top && rung.short() >= 720 { 2 } else { 1 },
-            head_frames: self.gop_frames,
-            tail_frames: tail_frames(self.policy.preset),
+            level,
+            threads,
+            head_frames,
+            tail_frames,
+            codec: make.codec,
+            range: make.range,
         })
+    }
+
+    /// Peak of a rung; the lowest one has the same in every codec.
+    fn maxrate(self, rung: Rung, make: Make, lowest: bool) -> u32 {
+        let named = !self.policy.rungs.is_empty();
+        let h264 = maxrate(rung, self.rate, lowest, named);
+        let scaled = u64::from(h264) * make.rate_percent() / 100 / 1000 * 1000;
+        let scaled = u32::try_from(scaled).unwrap_or(u32::MAX);
+        scaled.max(h264.min(LEAST_MAXRATE))
     }
 }
 

@@ -7,6 +7,7 @@
 //! segments. Nothing here reads a byte of media: what needs looking at comes in as
 //! [`Inspection`].
 
+mod av1_level;
 mod candidate;
 mod chapters;
 mod cuts;
@@ -15,6 +16,7 @@ mod expected;
 #[cfg(test)]
 mod fixture;
 mod frames;
+mod hevc_level;
 mod ladder;
 mod level;
 mod limits;

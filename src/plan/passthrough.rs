@@ -9,7 +9,7 @@ use super::pictures::{Pictures, Shown};
 use super::{Inspection, ladder, level, limits, tracks};
 use crate::codec::avc::AvcConfig;
 use crate::media::{Codec, Colour, Orientation, PixelAspect, SourceTrack};
-use crate::media::{Passthrough, Policy};
+use crate::media::{Passthrough, Policy, VideoCodec};
 use crate::time::{Rounding, Ticks, Timescale, rescale};
 
 /// Why the source's video isn't repackaged.
@@ -23,6 +23,9 @@ pub(crate) fn check_track(track: &SourceTrack, policy: &Policy) -> Result<(), Re
     let config = AvcConfig::parse(&track.config).map_err(|error| error.to_string())?;
     if policy.passthrough == Passthrough::Only {
         return Ok(());
+    }
+    if !policy.codecs.contains(&VideoCodec::H264) {
+        return Err("the policy asks for no H.264".to_owned());
     }
     let info = tracks::video_info(track).ok_or("it is not video")?;
     limits::check_picture(info).map_err(|error| error.to_string())?;

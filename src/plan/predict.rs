@@ -7,7 +7,8 @@
 use super::passthrough;
 use super::pictures::Shown;
 use crate::media::{
-    AudioMethod, AudioRendition, Plan, Preset, SourceIndex, VideoMethod, VideoPlan, VideoRecipe,
+    AudioMethod, AudioRendition, Plan, Preset, SourceIndex, VideoCodec, VideoMethod, VideoPlan,
+    VideoRecipe,
 };
 
 /// Nanoseconds of x264 veryfast for one pixel.
@@ -122,11 +123,27 @@ fn copied_video(video: &VideoPlan, index: &SourceIndex) -> (u64, u64) {
 
 fn encoded_video(video: &VideoPlan, area: u64, recipe: &VideoRecipe) -> (u64, u64) {
     let pixels = area * u64::from(video.frames);
-    let bits = halved_each_six(pixels / 1000 * BITS_PER_1000_PIXELS, recipe.crf);
+    let (bits_percent, tenths_more) = codec_factors(recipe.codec);
+    // The scales meet where they look alike.
+    let crf = match recipe.codec {
+        VideoCodec::H264 => recipe.crf,
+        VideoCodec::Hevc => recipe.crf.saturating_sub(3),
+        VideoCodec::Av1 => recipe.crf * 23 / 35,
+    };
+    let bits = halved_each_six(pixels / 1000 * BITS_PER_1000_PIXELS, crf) * bits_percent / 100;
     let most = u64::from(recipe.maxrate) * millis_of(video) / 1000 * 9 / 10;
-    let tenths = preset_tenths(recipe.preset);
+    let tenths = preset_tenths(recipe.preset) * tenths_more / 10;
     let nanos = pixels * (ENCODE_NANOS * tenths / 10 + SCALE_NANOS);
     (bits.min(most) / 8, nanos)
+}
+
+/// Bits against H.264's in percent, and CPU against x264's in tenths at the same effort.
+fn codec_factors(codec: VideoCodec) -> (u64, u64) {
+    match codec {
+        VideoCodec::H264 => (100, 10),
+        VideoCodec::Hevc => (65, 40),
+        VideoCodec::Av1 => (55, 30),
+    }
 }
 
 /// x264 halves its bits for every six steps of the rate factor.

@@ -3,7 +3,8 @@
 use super::ladder::{self, Rung};
 use super::{Notes, level, rate};
 use crate::media::{
-    Policy, StillsPlan, ThumbnailPlan, TrickRendition, VideoMethod, VideoPlan, VideoRecipe,
+    Policy, StillsPlan, ThumbnailPlan, TrickRendition, VideoCodec, VideoMethod, VideoPlan,
+    VideoRange, VideoRecipe,
 };
 use crate::time::FrameRate;
 
@@ -107,6 +108,8 @@ fn recipe(rung: Rung, frame_rate: FrameRate, policy: &Policy) -> Option<VideoRec
         threads: 1,
         head_frames: 0,
         tail_frames: 0,
+        codec: VideoCodec::H264,
+        range: VideoRange::Sdr,
     })
 }
 

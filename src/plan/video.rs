@@ -2,7 +2,7 @@
 
 use super::cuts::{self, CutPoint, SegmentRule};
 use super::frames::{self, FrameGrid};
-use super::ladder::{self, RecipeRule, Rung};
+use super::ladder::{self, Make, RecipeRule, Rung};
 use super::passthrough::{self, Refusal};
 use super::pictures::{Pictures, Shown};
 use super::rate::{self, Cadence};
@@ -10,8 +10,9 @@ use super::sound::SoundSpan;
 use super::{Inspection, Notes, limits, scan, stills, tracks};
 use crate::error::{Error, Result};
 use crate::media::{
-    FrameMap, Passthrough, PicturePlan, PixelAspect, Policy, Scan, SourceIndex, SourceTrack,
-    VideoInfo, VideoMethod, VideoPlan, VideoRendition, VideoSpan,
+    Colour, FrameMap, Hdr, Passthrough, PicturePlan, PixelAspect, Policy, Scan, SourceIndex,
+    SourceTrack, VideoCodec, VideoInfo, VideoMethod, VideoPlan, VideoRange, VideoRendition,
+    VideoSpan,
 };
 use crate::time::{FrameRate, Rounding, Ticks, Timescale};
 
@@ -319,43 +320,81 @@ impl Source<'_> {
         }
     }
 
-    /// The ladder with its recipes.
+    /// The ladders with their recipes: of each codec, H.264 first, and of HDR where it is kept.
     fn renditions(
         &self,
         rule: RecipeRule<'_>,
         copied: bool,
         notes: &mut Notes,
     ) -> Result<Vec<VideoRendition>> {
+        let mut codecs = self.policy.codecs.clone();
+        codecs.sort_unstable();
+        let mut makes: Vec<Make> = codecs.into_iter().map(Make::sdr).collect();
+        makes.extend(self.kept_range(notes).map(|range| Make {
+            codec: VideoCodec::Hevc,
+            range,
+        }));
+        let mut renditions = Vec::new();
+        for make in makes {
+            let copied = copied && make == Make::sdr(VideoCodec::H264);
+            renditions.extend(self.ladder(rule, make, copied, notes));
+        }
+        if renditions.is_empty() {
+            let (width, height) = self.info.upright_size();
+            let text =
+                format!("no level of the codecs asked for allows a picture of {width}x{height}");
+            return Err(Error::unsupported(text));
+        }
+        Ok(renditions)
+    }
+
+    /// The range of light to keep beside the standard one, if any.
+    fn kept_range(&self, notes: &mut Notes) -> Option<VideoRange> {
+        if self.policy.hdr != Hdr::Keep {
+            return None;
+        }
+        match self.info.colour.transfer {
+            Colour::PQ => Some(VideoRange::Pq(self.info.light)),
+            Colour::HLG => Some(VideoRange::Hlg),
+            _ => {
+                notes.warn("the policy keeps HDR, but the source says nothing of PQ or HLG");
+                None
+            }
+        }
+    }
+
+    /// One ladder.
+    fn ladder(
+        &self,
+        rule: RecipeRule<'_>,
+        make: Make,
+        copied: bool,
+        notes: &mut Notes,
+    ) -> Vec<VideoRendition> {
         let (width, height) = self.info.upright_size();
-        let rungs = ladder::rungs(
-            width,
-            height,
-            &self.policy.rungs,
-            copied,
-            &mut notes.warnings,
-        );
+        let mut told = Vec::new();
+        let rungs = ladder::rungs(width, height, &self.policy.rungs, copied, &mut told);
+        told.retain(|text| !notes.warnings.contains(text));
+        notes.warnings.append(&mut told);
         let mut renditions = Vec::new();
         let mut top = true;
         for (at, rung) in rungs.iter().enumerate() {
             let method = if copied && at == 0 {
                 VideoMethod::Copy
-            } else if let Some(recipe) = rule.recipe(*rung, top, at + 1 == rungs.len()) {
+            } else if let Some(recipe) = rule.recipe(*rung, make, top, at + 1 == rungs.len()) {
                 top = false;
                 VideoMethod::Encode(recipe)
             } else {
                 let (width, height) = (rung.width, rung.height);
                 notes.warn(format!(
-                    "rung {width}x{height} is left out: no H.264 level up to 5.2 allows it"
+                    "rung {width}x{height} is left out: no {} allows it",
+                    make.levels()
                 ));
                 continue;
             };
             renditions.push(rendition(*rung, method));
         }
-        if renditions.is_empty() {
-            let text = format!("no H.264 level up to 5.2 allows a picture of {width}x{height}");
-            return Err(Error::unsupported(text));
-        }
-        Ok(renditions)
+        renditions
     }
 
     /// The plan where nothing is decoded: one rung, the source's own.
@@ -552,8 +591,12 @@ fn max_rate() -> FrameRate {
 }
 
 fn rendition(rung: Rung, method: VideoMethod) -> VideoRendition {
+    let kind = match &method {
+        VideoMethod::Copy => String::new(),
+        VideoMethod::Encode(recipe) => ladder::id_suffix(recipe),
+    };
     VideoRendition {
-        id: format!("v{}", rung.short()),
+        id: format!("v{}{kind}", rung.short()),
         width: rung.width,
         height: rung.height,
         method,
@@ -612,6 +655,15 @@ fn copied_spans(
     cuts::segments(&points, point(frames), rule)
 }
 
+/// The rung with the lowest peak.
+fn lowest(renditions: &[VideoRendition]) -> Option<&VideoRendition> {
+    let peak = |rendition: &&VideoRendition| match &rendition.method {
+        VideoMethod::Encode(recipe) => recipe.maxrate,
+        VideoMethod::Copy => u32::MAX,
+    };
+    renditions.iter().min_by_key(peak)
+}
+
 /// Rules that the ladder can't meet, because of the policy or the source's size.
 fn waive_ladder(renditions: &[VideoRendition], policy: &Policy, notes: &mut Notes) {
     let why = if policy.rungs.is_empty() {
@@ -622,12 +674,10 @@ fn waive_ladder(renditions: &[VideoRendition], policy: &Policy, notes: &mut Note
     if renditions.len() < 2 {
         notes.waive("H30", why);
     }
-    let low = renditions
-        .last()
-        .is_some_and(|rendition| match &rendition.method {
-            VideoMethod::Encode(recipe) => recipe.maxrate <= ladder::LOWEST_MAXRATE,
-            VideoMethod::Copy => false,
-        });
+    let low = lowest(renditions).is_some_and(|rendition| match &rendition.method {
+        VideoMethod::Encode(recipe) => recipe.maxrate <= ladder::LOWEST_MAXRATE,
+        VideoMethod::Copy => false,
+    });
     // An only rung goes with the main sound, which may take it over the limit.
     if !low || renditions.len() < 2 {
         notes.waive("H31", why);

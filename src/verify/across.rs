@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::report::Sheet;
 use super::stream::{Medium, Stream, seconds};
-use crate::media::Presentation;
+use crate::media::{Colour, Presentation};
 
 /// Judges streams that a player may switch between (ISO/IEC 23000-19 7.3.4).
 pub(super) fn judge_switching_set(sheet: &mut Sheet, place: &str, streams: &[&Stream], hls: bool) {
@@ -18,6 +18,27 @@ pub(super) fn judge_switching_set(sheet: &mut Sheet, place: &str, streams: &[&St
             sheet.judge("H18", place, timestamps_differ(first, other));
         }
     }
+}
+
+/// Streams of pictures by what parts switching sets in one playlist: sample entry and, for high
+/// dynamic range, transfer characteristics.
+pub(super) fn by_codec_and_range<'a>(streams: &[&'a Stream]) -> Vec<Vec<&'a Stream>> {
+    let kind = |stream: &Stream| {
+        let entry = stream.track().and_then(|track| track.entry());
+        let colour = entry.and_then(|entry| entry.picture.as_ref()?.colour);
+        let transfer = colour.map(|[_, transfer, _]| transfer);
+        (
+            entry.map(|entry| entry.kind.0),
+            transfer.filter(|transfer| matches!(*transfer, Colour::PQ | Colour::HLG)),
+        )
+    };
+    let mut sets = BTreeMap::new();
+    for stream in streams {
+        sets.entry(kind(stream))
+            .or_insert_with(Vec::new)
+            .push(*stream);
+    }
+    sets.into_values().collect()
 }
 
 /// C09: the tracks of a switching set have the same media type, codec family, timescale and track

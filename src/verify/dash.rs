@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::dash_colour::colour_untold;
 use super::dash_schema::{duration_forms, numbers, schema};
 use super::dash_sets::judge_period;
 use super::facts::SegmentFacts;
@@ -95,7 +96,10 @@ fn judge_representation(
         sheet.judge("C14", &place, codecs_differ(representation, &codecs));
     }
     match view.stream.medium() {
-        Medium::Video => sheet.judge("D13", &place, video_differs(view)),
+        Medium::Video => {
+            sheet.judge("D13", &place, video_differs(view));
+            sheet.judge("D21", &place, colour_untold(view));
+        }
         Medium::Audio => sheet.judge("D14", &place, audio_differs(view)),
         Medium::Text | Medium::Image | Medium::Other => {}
     }

@@ -3,6 +3,7 @@
 //! Facts are what is written there, right or wrong; nothing here judges. A box that is missing is
 //! `None`, one that is there too often is there too often.
 
+use super::configuration::ConfigurationFacts;
 use crate::cmaf::boxes::FourCc;
 use crate::time::Timescale;
 
@@ -95,6 +96,10 @@ pub(super) struct PictureFacts {
     pub(super) full_range: bool,
     /// Parameter sets, for H.264.
     pub(super) avc: Option<AvcFacts>,
+    /// The same for HEVC and AV1.
+    pub(super) configuration: Option<ConfigurationFacts>,
+    /// `mdcv` and `clli` are there.
+    pub(super) light: bool,
 }
 
 /// `avcC` and the sequence parameter set in it.
@@ -175,7 +180,8 @@ pub(super) struct FragmentFacts {
     /// Payload of the `mdat` that follows: first byte and the one after the last, in the segment.
     pub(super) mdat: Option<(u64, u64)>,
     pub(super) trafs: Vec<TrafFacts>,
-    /// What the head shows of the first samples' bytes, one row a sample, until it ends.
+    /// What the head shows of the first samples' bytes, one row a sample, until it ends: NAL unit
+    /// types, or for AV1 whether it is a key frame (1) or not (0).
     pub(super) units: Vec<Vec<u8>>,
     /// Closed captions stand in front of one of the first pictures.
     pub(super) has_captions: bool,

@@ -41,18 +41,23 @@ fn judge_segment(
     for fragment in &segment.fragments {
         sheet.judge("C03", place, one_of_each(fragment, init));
         sheet.judge("C04", place, data_placed(fragment));
-        sheet.judge("C05", place, sync_flags(fragment, video));
+        sheet.judge("C05", place, sync_flags(fragment, video, entry_kind(init)));
         sheet.judge("C07", place, edits_or_offsets(fragment, init));
         sheet.judge("C12", place, mixed_encryption(fragment, init));
-        if has_avc1(init) {
-            sheet.judge("C06", place, parameter_sets_in_band(fragment));
+        let sets: &[u8] = match &entry_kind(init) {
+            b"avc1" => &[7, 8],
+            b"hvc1" => &[32, 33, 34],
+            _ => &[],
+        };
+        if !sets.is_empty() {
+            sheet.judge("C06", place, parameter_sets_in_band(fragment, sets));
         }
     }
     for index in &segment.indexes {
         sheet.judge("C11", place, index_exact(index, segment, init));
     }
-    if video && has_avc(init) {
-        sheet.judge("H15", place, starts_with_idr(segment));
+    if video && shows_idr(init) {
+        sheet.judge("H15", place, starts_with_idr(segment, entry_kind(init)));
     }
     if video {
         sheet.advise("H15", place, sync_distance(segment, init));
@@ -69,12 +74,12 @@ fn entry_kind(init: &InitFacts) -> [u8; 4] {
     entry.map_or(*b"none", |entry| entry.kind.0)
 }
 
-fn has_avc(init: &InitFacts) -> bool {
-    matches!(&entry_kind(init), b"avc1" | b"avc3")
-}
-
-fn has_avc1(init: &InitFacts) -> bool {
-    entry_kind(init) == *b"avc1"
+/// Whether samples of the track show what they are.
+fn shows_idr(init: &InitFacts) -> bool {
+    matches!(
+        &entry_kind(init),
+        b"avc1" | b"avc3" | b"hvc1" | b"hev1" | b"av01"
+    )
 }
 
 /// C13: init and fragments one after the other are a valid file: only whole boxes of known place,
@@ -159,7 +164,7 @@ fn samples_in_mdat(fragment: &FragmentFacts, traf: &TrafFacts) -> Option<String>
 
 /// C05: a fragment starts with a stream access point of type 1 or 2, and the sync flag stands only
 /// where one is (ISO/IEC 23000-19 7.3.2.4).
-fn sync_flags(fragment: &FragmentFacts, video: bool) -> Vec<String> {
+fn sync_flags(fragment: &FragmentFacts, video: bool, entry: [u8; 4]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut samples = fragment.samples().copied();
     if samples.next().is_some_and(|first| !first.is_sync()) {
@@ -169,7 +174,7 @@ fn sync_flags(fragment: &FragmentFacts, video: bool) -> Vec<String> {
         faults.push("a sound sample is flagged as no sync sample".into());
     }
     for (index, (sample, units)) in fragment.samples().zip(&fragment.units).enumerate() {
-        match idr(units) {
+        match idr(units, entry) {
             Some(false) if sample.is_sync() => {
                 faults.push(format!(
                     "sample {index} is flagged sync but is no IDR picture"
@@ -186,17 +191,27 @@ fn sync_flags(fragment: &FragmentFacts, video: bool) -> Vec<String> {
     faults
 }
 
-/// Whether the first picture slice among NAL unit types is of an IDR picture (ISO/IEC 14496-10
-/// table 7-1); `None` when no slice was seen.
-fn idr(units: &[u8]) -> Option<bool> {
-    let slice = units.iter().find(|kind| matches!(kind, 1..=5))?;
-    Some(*slice == 5)
+/// Whether a sample of a track with this sample entry is an IDR picture, or a key frame, by the
+/// first slice among its NAL unit types (ISO/IEC 14496-10 table 7-1; Rec. ITU-T H.265 table 7-1);
+/// `None` when no slice was seen.
+fn idr(units: &[u8], entry: [u8; 4]) -> Option<bool> {
+    match &entry {
+        b"hvc1" | b"hev1" => {
+            let slice = units.iter().find(|kind| **kind < 32)?;
+            Some(matches!(slice, 19 | 20))
+        }
+        b"av01" => units.first().map(|key| *key == 1),
+        _ => {
+            let slice = units.iter().find(|kind| matches!(kind, 1..=5))?;
+            Some(*slice == 5)
+        }
+    }
 }
 
 /// H15: every video segment starts with an IDR picture (Apple HLS Authoring 7.4).
-pub(super) fn starts_with_idr(segment: &SegmentFacts) -> Option<String> {
+pub(super) fn starts_with_idr(segment: &SegmentFacts, entry: [u8; 4]) -> Option<String> {
     let units = segment.fragments.first()?.units.first()?;
-    match idr(units) {
+    match idr(units, entry) {
         Some(true) => None,
         Some(false) => Some("the first picture is not an IDR picture".into()),
         None => Some("no picture slice at the start of the first sample".into()),
@@ -222,15 +237,15 @@ fn seconds(ticks: u64, timescale: Timescale) -> Ticks {
     Ticks::new(i64::try_from(ticks).unwrap_or(i64::MAX), timescale)
 }
 
-/// C06: with `avc1` all parameter sets are in the init segment, none among the samples (ISO/IEC
+/// C06: with `avc1` and `hvc1` all parameter sets are in the init segment, none among the samples (ISO/IEC
 /// 14496-15 5.3.3).
-fn parameter_sets_in_band(fragment: &FragmentFacts) -> Option<String> {
+fn parameter_sets_in_band(fragment: &FragmentFacts, sets: &[u8]) -> Option<String> {
     let found = fragment
         .units
         .iter()
         .flatten()
-        .any(|kind| matches!(kind, 7 | 8));
-    found.then(|| "avc1, but a sample holds a parameter set".into())
+        .any(|kind| sets.contains(kind));
+    found.then(|| "avc1 or hvc1, but a sample holds a parameter set".into())
 }
 
 /// C07: composition either by edit list or by negative offsets (`trun` version 1), never both; with
@@ -443,9 +458,13 @@ mod tests {
 
     #[test]
     fn the_first_slice_decides_about_idr() {
-        assert_eq!(idr(&[9, 6, 5]), Some(true));
-        assert_eq!(idr(&[9, 6, 1]), Some(false));
-        assert_eq!(idr(&[9, 6]), None);
+        assert_eq!(idr(&[9, 6, 5], *b"avc1"), Some(true));
+        assert_eq!(idr(&[9, 6, 1], *b"avc1"), Some(false));
+        assert_eq!(idr(&[9, 6], *b"avc1"), None);
+        assert_eq!(idr(&[39, 19], *b"hvc1"), Some(true));
+        assert_eq!(idr(&[39, 21], *b"hvc1"), Some(false));
+        assert_eq!(idr(&[1], *b"av01"), Some(true));
+        assert_eq!(idr(&[0], *b"av01"), Some(false));
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub(super) fn judge(sheet: &mut Sheet, view: &MultivariantView<'_>) {
         .iter()
         .any(|(variant, media)| shows_video(variant, *media));
     if has_video {
+        sheet.judge("A02", place, no_standard_range(view));
+        sheet.advise("A02", place, no_h264(view));
         sheet.judge("H30", place, one_bit_rate(view));
         sheet.advise("H30", place, aspect_ratios(view));
         sheet.advise("H30", place, first_variant(view));
@@ -419,9 +421,34 @@ fn video_ranges(view: &MultivariantView<'_>) -> Vec<String> {
     faults
 }
 
+/// A02: there are variants of standard dynamic range (Apple HLS Authoring 1.24).
+fn no_standard_range(view: &MultivariantView<'_>) -> Option<String> {
+    let mut pictures = view
+        .variants
+        .iter()
+        .filter(|(variant, media)| shows_video(variant, *media));
+    let is_sdr = |(variant, media): &(&Variant, Option<&MediaView>)| {
+        let range = media.and_then(real_range).or(variant.video_range());
+        range.is_none_or(|range| range == "SDR")
+    };
+    (!pictures.any(is_sdr)).then(|| "no variant of standard dynamic range".into())
+}
+
+/// A02, advice: some of them are H.264 (Apple HLS Authoring 1.12).
+fn no_h264(view: &MultivariantView<'_>) -> Option<String> {
+    let is_h264 = |(variant, _): &(&Variant, Option<&MediaView>)| {
+        let mut codecs = variant.codec_list();
+        codecs.any(|codec| codec.starts_with("avc1") || codec.starts_with("avc3"))
+    };
+    let none = !view.variants.iter().any(is_h264);
+    none.then(|| "no variant has H.264".into())
+}
+
 fn real_range(media: &MediaView) -> Option<&'static str> {
     let picture = media.stream.track()?.picture()?;
-    let in_stream = picture.avc.as_ref().and_then(|avc| avc.colour);
+    let in_avc = picture.avc.as_ref().and_then(|avc| avc.colour);
+    let record = picture.configuration.as_ref();
+    let in_stream = in_avc.or(record.and_then(|record| record.colour));
     let [_, transfer, _] = picture.colour.or(in_stream)?;
     match transfer {
         16 => Some("PQ"),

@@ -1,9 +1,11 @@
 //! CMAF headers: the init segment alone (ISO/IEC 23000-19 section 7.3.1 and 7.5), and the part of
 //! the encoding rules that it shows.
 
+use super::configuration::ConfigurationFacts;
 use super::facts::{AvcFacts, EntryFacts, InitFacts, PictureFacts, TrackFacts};
 use super::report::Sheet;
 use crate::cmaf::boxes::FourCc;
+use crate::media::Colour;
 
 /// 1 as 16.16, the normal rate.
 const RATE_ONE: u32 = 0x0001_0000;
@@ -41,6 +43,19 @@ fn judge_entry(sheet: &mut Sheet, place: &str, track: &TrackFacts, entry: &Entry
         sheet.advise("C08", place, colour_missing(picture));
     }
     sheet.advise("C08", place, shape_missing(picture));
+    if let Some(record) = &picture.configuration {
+        let interlaced = record.progressive == Some(false);
+        let interlaced = interlaced.then(|| "the SPS says that pictures are interlaced".into());
+        sheet.judge("A03", place, interlaced);
+        sheet.judge("C14", place, record.faults.clone());
+        sheet.judge("C14", place, says_otherwise(picture, record));
+    }
+    if let Some([_, transfer @ (Colour::PQ | Colour::HLG), _]) = picture.colour {
+        sheet.judge("A04", place, no_hdr_codec(entry));
+        if transfer == Colour::PQ {
+            sheet.advise("A04", place, light_missing(picture));
+        }
+    }
     if let Some(avc) = &picture.avc {
         sheet.judge("A03", place, interlaced(avc));
         sheet.judge("C14", place, avc_record(avc));
@@ -226,6 +241,11 @@ fn track_defaults(track: &TrackFacts) -> Vec<String> {
 /// sets (`avc1`, `hvc1`) holds them (ISO/IEC 23000-19 7.3.2.4, ISO/IEC 14496-15 5.3.3).
 fn decodable_alone(track: &TrackFacts) -> Option<String> {
     let entry = track.entry()?;
+    if entry.kind.0 == *b"hvc1" {
+        let picture = entry.picture.as_ref();
+        let record = picture.and_then(|picture| picture.configuration.as_ref());
+        return record.is_none().then(|| "hvc1 without hvcC".into());
+    }
     if entry.kind.0 != *b"avc1" {
         return None;
     }
@@ -315,13 +335,16 @@ fn upright(track: &TrackFacts, picture: &PictureFacts) -> Vec<String> {
     if b != 0 || c != 0 || a < 0 || d < 0 {
         faults.push("tkhd turns or mirrors the picture".into());
     }
+    let record = picture.configuration.as_ref();
     let in_stream = picture.avc.as_ref().and_then(|avc| avc.pixel_aspect);
+    let in_stream = in_stream.or(record.and_then(|record| record.pixel_aspect));
     for (place, aspect) in [("pasp", picture.pixel_aspect), ("the SPS", in_stream)] {
         if let Some((h, v)) = aspect.filter(|(h, v)| h != v) {
             faults.push(format!("{place} says pixels are {h}:{v}"));
         }
     }
     let sizes = picture.avc.as_ref().and_then(|avc| avc.size);
+    let sizes = sizes.or(record.and_then(|record| record.size));
     let (width, height) = sizes.unwrap_or((picture.width, picture.height));
     if width % 2 == 1 || height % 2 == 1 {
         faults.push(format!("the size {width}x{height} is odd"));
@@ -341,6 +364,44 @@ fn colour_missing(picture: &PictureFacts) -> Option<String> {
 /// C08: and so does the shape of pixels.
 fn shape_missing(picture: &PictureFacts) -> Option<String> {
     picture.pixel_aspect.is_none().then(|| "no pasp box".into())
+}
+
+/// A04: HDR is HDR10, HLG or Dolby Vision (Apple HLS Authoring 1.7): ten bits of HEVC or AV1.
+fn no_hdr_codec(entry: &EntryFacts) -> Option<String> {
+    let codecs = entry.codecs.as_ref().ok()?;
+    let deep = match codecs.split('.').next()? {
+        "hvc1" | "hev1" => codecs.split('.').nth(1) == Some("2"),
+        "av01" => codecs.ends_with(".10"),
+        kind => kind.starts_with("dv") || kind == "dav1",
+    };
+    (!deep).then(|| format!("high dynamic range in {codecs}"))
+}
+
+/// A04, advice: HDR10 tells the mastering display and the content light level (Apple HLS Authoring
+/// 1.35), in the decoder configuration (1.8) or in boxes.
+fn light_missing(picture: &PictureFacts) -> Option<String> {
+    let in_record = picture.configuration.as_ref().is_some_and(|c| c.light);
+    (!picture.light && !in_record)
+        .then(|| "neither mastering display nor content light level is told".into())
+}
+
+/// C14: size and colour of the sample entry are those of the parameter sets.
+fn says_otherwise(picture: &PictureFacts, record: &ConfigurationFacts) -> Vec<String> {
+    let mut faults = Vec::new();
+    if let Some((width, height)) = record.size
+        && (width, height) != (picture.width, picture.height)
+    {
+        faults.push(format!(
+            "the sample entry says {}x{}, the parameter sets {width}x{height}",
+            picture.width, picture.height
+        ));
+    }
+    if let (Some(said), Some(real)) = (picture.colour, record.colour)
+        && said != real
+    {
+        faults.push(format!("colr says {said:?}, the parameter sets {real:?}"));
+    }
+    faults
 }
 
 /// C14: `avcC` holds at least one SPS and PPS, and its profile and level are the SPS's (ISO/IEC

@@ -10,7 +10,9 @@
 //! first bytes of its samples.
 
 mod across;
+mod configuration;
 mod dash;
+mod dash_colour;
 mod dash_schema;
 mod dash_sets;
 mod decoder_buffer;
@@ -528,7 +530,7 @@ fn judge_hls(sheet: &mut Sheet, found: &Found, multivariant: Option<&Multivarian
     judge_hls_alignment(sheet, multivariant);
 }
 
-/// Variants' videos are one switching set; each audio rendition is cut with them.
+/// Variants' videos of one codec and range are a switching set; each audio rendition is cut with them.
 fn judge_hls_alignment(sheet: &mut Sheet, multivariant: &MultivariantView<'_>) {
     let place = multivariant.place;
     let media = || {
@@ -547,7 +549,9 @@ fn judge_hls_alignment(sheet: &mut Sheet, multivariant: &MultivariantView<'_>) {
             .collect::<Vec<_>>()
     };
     let (videos, audios) = (of(Medium::Video), of(Medium::Audio));
-    across::judge_switching_set(sheet, place, &videos, true);
+    for set in across::by_codec_and_range(&videos) {
+        across::judge_switching_set(sheet, place, &set, true);
+    }
     let Some(video) = videos.first() else {
         return;
     };

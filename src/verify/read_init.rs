@@ -1,5 +1,6 @@
 //! Init segment to facts: what [`crate::cmaf::read`] found, in the few values that rules look at.
 
+use super::configuration::configuration;
 use super::facts::{
     AvcFacts, EditEntry, EntryFacts, InitFacts, MovieHeader, PictureFacts, SoundFacts,
     TrackExtends, TrackFacts,
@@ -160,6 +161,8 @@ fn picture_facts(entry: &SampleEntry, width: u32, height: u32) -> PictureFacts {
         colour: nclx.map(|c| [c.colour.primaries, c.colour.transfer, c.colour.matrix]),
         full_range: nclx.is_some_and(|c| c.colour.full_range),
         avc: avc.as_ref().map(avc_facts),
+        configuration: configuration(entry),
+        light: entry.find(b"mdcv").is_some() && entry.find(b"clli").is_some(),
     }
 }
 

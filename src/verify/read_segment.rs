@@ -9,6 +9,7 @@ use crate::cmaf::boxes::{BoxHeader, children};
 use crate::cmaf::read::{SampleInfo, SegmentIndex, TrackDefaults, TrackFragment};
 use crate::codec::avc::{nal_type, nal_units};
 use crate::codec::captions::{self, Framing, Head};
+use crate::codec::{av1, hevc};
 use crate::error::{Error, Result};
 
 /// How much of a segment is asked for at first; a usual `moof` and the first NAL units fit.
@@ -198,29 +199,70 @@ fn close_fragment(
         return Ok(());
     }
     fragment.mdat = Some((first, end));
-    if let Some(length_size) = init.and_then(nal_length) {
+    if let Some(coding) = init.and_then(coding) {
         window.get(first, end.saturating_sub(first).min(window.step / 4))?;
-        fragment.units = sample_units(window, fragment, length_size);
-        let framing = Framing::AvcLengths(length_size);
-        let has_captions = samples_held(window, fragment)
-            .any(|sample| captions::look(framing, sample) == Head::Captions);
-        fragment.has_captions = has_captions;
+        fragment.units = sample_units(window, fragment, coding);
+        fragment.has_captions = coding.framing().is_some_and(|framing| {
+            samples_held(window, fragment)
+                .any(|sample| captions::look(framing, sample) == Head::Captions)
+        });
     }
     Ok(())
 }
 
-/// Bytes of NAL unit lengths, for H.264.
-fn nal_length(init: &InitFacts) -> Option<usize> {
-    Some(init.track()?.picture()?.avc.as_ref()?.nal_length)
+/// How samples of video are built.
+#[derive(Debug, Clone, Copy)]
+enum Coding {
+    /// NAL units of H.264 with lengths of so many bytes.
+    Avc(usize),
+    /// The same of HEVC.
+    Hevc(usize),
+    /// OBUs of AV1.
+    Av1,
 }
 
-/// NAL unit types at the start of each sample that lies in memory.
-fn sample_units(window: &Window<'_>, fragment: &FragmentFacts, length_size: usize) -> Vec<Vec<u8>> {
-    let units = |sample: &[u8]| -> Vec<u8> {
-        let units = nal_units(sample, length_size).map(nal_type);
-        units.take(UNITS_MAX).collect()
-    };
-    let rows = samples_held(window, fragment).map(units);
+impl Coding {
+    /// Where captions are looked for.
+    fn framing(self) -> Option<Framing> {
+        match self {
+            Self::Avc(length) => Some(Framing::AvcLengths(length)),
+            Self::Hevc(length) => Some(Framing::HevcLengths(length)),
+            Self::Av1 => None,
+        }
+    }
+}
+
+fn coding(init: &InitFacts) -> Option<Coding> {
+    let entry = init.track()?.entry()?;
+    let picture = entry.picture.as_ref()?;
+    if let Some(avc) = &picture.avc {
+        return Some(Coding::Avc(avc.nal_length));
+    }
+    let configuration = picture.configuration.as_ref()?;
+    match configuration.nal_length {
+        Some(length) => Some(Coding::Hevc(length)),
+        None => Some(Coding::Av1),
+    }
+}
+
+/// One sample's row of [`FragmentFacts::units`].
+fn units_of(bytes: &[u8], coding: Coding) -> Vec<u8> {
+    match coding {
+        Coding::Avc(length) => {
+            let nals = nal_units(bytes, length).map(nal_type);
+            nals.take(UNITS_MAX).collect()
+        }
+        Coding::Hevc(length) => {
+            let nals = nal_units(bytes, length).map(hevc::nal_type);
+            nals.take(UNITS_MAX).collect()
+        }
+        Coding::Av1 => av1::is_key(bytes).map(u8::from).into_iter().collect(),
+    }
+}
+
+/// What the start of each sample that lies in memory shows.
+fn sample_units(window: &Window<'_>, fragment: &FragmentFacts, coding: Coding) -> Vec<Vec<u8>> {
+    let rows = samples_held(window, fragment).map(|sample| units_of(sample, coding));
     rows.take_while(|units| !units.is_empty()).collect()
 }
 

@@ -322,10 +322,22 @@ pub const RULES: &[Rule] = &[
         "Apple HLS Authoring 1.1-1.11",
     ),
     rule(
+        "A02",
+        Must,
+        "standard dynamic range beside high, and H.264 among it",
+        "Apple HLS Authoring 1.12, 1.24",
+    ),
+    rule(
         "A03",
         Must,
         "progressive, at most 60 frames a second",
         "Apple HLS Authoring 1.14, 1.19",
+    ),
+    rule(
+        "A04",
+        Must,
+        "high dynamic range in ten bits, with what is known of its light",
+        "Apple HLS Authoring 1.7, 1.8, 1.35",
     ),
     rule(
         "A05",
@@ -540,6 +552,12 @@ pub const RULES: &[Rule] = &[
         "DASH-IF IOP 4.3 3.2.9",
     ),
     rule("D20", Should, "DVB limits", "ETSI TS 103 285 4.5, 11.2.2"),
+    rule(
+        "D21",
+        Must,
+        "high dynamic range is told by the code points of the bitstream",
+        "ETSI TS 103 285 5.2",
+    ),
     rule(
         "D22",
         Must,

@@ -121,7 +121,7 @@ fn i_frame_form(media: &MediaView) -> Vec<String> {
         }
         if samples().any(|sample| !sample.is_sync()) {
             faults.push(format!("{place} has a picture that is no sync sample"));
-        } else if is_avc && let Some(fault) = starts_with_idr(facts) {
+        } else if is_avc && let Some(fault) = starts_with_idr(facts, *b"avc1") {
             faults.push(format!("{place}: {fault}"));
         }
     }

@@ -20,6 +20,8 @@ mod chapters;
 #[cfg(feature = "origin")]
 mod cloudfront;
 #[cfg(feature = "transcode")]
+mod codecs;
+#[cfg(feature = "transcode")]
 mod colours;
 mod crash;
 mod encryption;

@@ -13,11 +13,12 @@ use crate::cmaf::fragment::{FragmentKind, fragment};
 use crate::cmaf::init_segment::{
     AudioCoding, AudioInit, TrackInit, TrackInitKind, VideoInit, init_segment,
 };
+use crate::cmaf::video_config::VideoConfig;
 use crate::codec::aac::AudioSpecificConfig;
 use crate::codec::avc::AvcConfig;
 use crate::media::{
-    AudioTrack, Colour, Disposition, LanguageTag, PixelAspect, Sample, SegmentInfo, TextKind,
-    TextTrack, TrackCommon, VideoTrack, Waiver,
+    AudioTrack, Colour, Disposition, LanguageTag, Light, PixelAspect, Sample, SegmentInfo,
+    TextKind, TextTrack, TrackCommon, VideoTrack, Waiver,
 };
 use crate::time::{FrameRate, Ticks, Timescale};
 
@@ -186,7 +187,7 @@ fn write_track(
     let common = TrackCommon {
         id: id.into(),
         codecs: match &init.kind {
-            TrackInitKind::Video(video) => video.avc.codecs(),
+            TrackInitKind::Video(video) => video.config.codecs(),
             TrackInitKind::Audio(_) => "mp4a.40.2".into(),
         },
         timescale: init.timescale,
@@ -213,7 +214,8 @@ fn write_video(files: &mut Files, recipe: &Recipe, index: usize) -> VideoTrack {
             colour: Colour::BT709,
             composition_delay: 2002,
             frame_rate: Some(frame_rate),
-            avc,
+            config: VideoConfig::Avc(avc),
+            light: Light::UNKNOWN,
         }),
     };
     let duration = recipe.timescales[index] / 25;

@@ -40,7 +40,8 @@ fn write_trick(files: &mut Files, id: &str, avcc: &str, bytes: u32) -> TrickTrac
             colour: Colour::BT709,
             composition_delay: 0,
             frame_rate: Some(frame_rate),
-            avc,
+            config: VideoConfig::Avc(avc),
+            light: Light::UNKNOWN,
         }),
     });
     let kind = FragmentKind::Video {

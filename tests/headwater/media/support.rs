@@ -9,7 +9,8 @@ use headwater::codec::avc::{self, AvcConfig};
 use headwater::error::Result;
 use headwater::media::{
     AudioEncode, AudioTask, EncodedSample, Joining, PicturePlan, Preset, SourceIndex, SourceTrack,
-    TaskFrame, TaskSample, TaskSummary, TrackKind, VideoEncode, VideoInfo, VideoRecipe, VideoTask,
+    TaskFrame, TaskSample, TaskSummary, TrackKind, VideoCodec, VideoEncode, VideoInfo, VideoRange,
+    VideoRecipe, VideoTask,
 };
 use headwater::sandbox::{Launcher, Options};
 use headwater::time::{FrameRate, Rounding, Timescale, rescale};
@@ -135,6 +136,8 @@ pub(crate) fn recipe(threads: u32) -> VideoRecipe {
         threads,
         head_frames: 0,
         tail_frames: 0,
+        codec: VideoCodec::H264,
+        range: VideoRange::Sdr,
     }
 }
 

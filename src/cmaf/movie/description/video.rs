@@ -5,9 +5,10 @@ use super::{Context, Description, Entry, child, other};
 use crate::cmaf::boxes::FourCc;
 use crate::cmaf::fields::Fields;
 use crate::cmaf::read::{ColourBox, parse_pasp};
+use crate::codec::av1::Av1Config;
 use crate::codec::hevc::HevcConfig;
 use crate::codec::light::{read_content, read_mastering};
-use crate::media::{Codec, Light, PixelAspect, TrackKind, VideoInfo};
+use crate::media::{Codec, Colour, Light, PixelAspect, TrackKind, VideoInfo};
 use crate::time::gcd;
 
 /// Length of the fields of a `VisualSampleEntry` before its boxes.
@@ -34,8 +35,7 @@ pub(super) fn read(entry: Entry<'_>, context: Context<'_>) -> Option<Description
             orientation: context.orientation,
             colour: child(boxes, b"colr")
                 .and_then(ColourBox::parse)
-                .map(|found| found.colour)
-                .unwrap_or_default(),
+                .map_or_else(|| stream_colour(&codec, &config), |found| found.colour),
             light: light(boxes, &codec, &config),
         }),
         codec,
@@ -69,6 +69,18 @@ fn codec(format: FourCc, boxes: &[u8]) -> (Codec, Vec<u8>) {
             None => (other(format), Vec::new()),
         },
     }
+}
+
+/// What the decoder configuration says of the colour, for codecs that HDR comes in.
+fn stream_colour(codec: &Codec, config: &[u8]) -> Colour {
+    let said = if *codec == Codec::HEVC {
+        HevcConfig::parse(config).and_then(|hevc| Ok(hevc.sps()?.colour()))
+    } else if *codec == Codec::AV1 {
+        Av1Config::parse(config).and_then(|av1| Ok(av1.sequence_header()?.colour))
+    } else {
+        return Colour::UNSPECIFIED;
+    };
+    said.unwrap_or_default()
 }
 
 /// What is said of the light in HDR pictures: by boxes, or else by messages in the decoder
@@ -154,7 +166,6 @@ fn lowest_terms(horizontal: u64, vertical: u64) -> PixelAspect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::Colour;
 
     #[test]
     fn anamorphic_size_in_the_track_header_gives_the_pixel_shape() {
