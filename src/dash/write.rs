@@ -393,7 +393,8 @@ impl Writer<'_> {
 
 /// The ids of the sets that differ from that at `at` by the key alone: a player may switch to them.
 fn switchable(sets: &[Vec<&VideoTrack>], at: usize) -> Vec<String> {
-    let like = |set: &Vec<&VideoTrack>| match (set.first(), sets.get(at).and_then(|it| it.first())) {
+    let like = |set: &Vec<&VideoTrack>| match (set.first(), sets.get(at).and_then(|it| it.first()))
+    {
         (Some(a), Some(b)) => same_video_coding(a, b),
         _ => false,
     };

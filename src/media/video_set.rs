@@ -8,9 +8,8 @@ pub fn video_sets(tracks: &[VideoTrack]) -> Vec<Vec<&VideoTrack>> {
     let key_id = |track: &VideoTrack| track.common.protection.as_ref().map(|it| it.key_id);
     let mut sets: Vec<Vec<&VideoTrack>> = Vec::new();
     for track in tracks {
-        let alike = |other: &&VideoTrack| {
-            same_video_coding(other, track) && key_id(other) == key_id(track)
-        };
+        let alike =
+            |other: &&VideoTrack| same_video_coding(other, track) && key_id(other) == key_id(track);
         match sets.iter_mut().find(|set| set.first().is_some_and(alike)) {
             Some(set) => set.push(track),
             None => sets.push(vec![track]),
