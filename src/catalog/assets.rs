@@ -1,11 +1,11 @@
 //! Rows of assets. Each step of an asset's way is one statement that says from which states it is
 //! possible; where it isn't, or the asset is gone, the answer is `false` and nothing changes.
 
+use super::connection::Connection;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::Catalog;
 use super::change::Change;
@@ -319,7 +319,7 @@ impl Catalog {
         if done.rows_affected() == 0 {
             return Ok(false);
         }
-        change.last_event(id, "removed", json!({})).await?;
+        change.removed(id).await?;
         change.commit().await?;
         Ok(true)
     }
@@ -359,10 +359,7 @@ impl Catalog {
     }
 }
 
-pub(super) async fn read_asset(
-    connection: &mut SqliteConnection,
-    id: &AssetId,
-) -> Result<Option<Asset>> {
+pub(super) async fn read_asset(connection: &mut Connection, id: &AssetId) -> Result<Option<Asset>> {
     let row = sqlx::query("SELECT * FROM asset WHERE id = $1")
         .bind(id.as_str())
         .fetch_optional(connection)
@@ -403,11 +400,11 @@ async fn tell_progress(change: &mut Change, asset: &Asset) -> Result<()> {
     Ok(())
 }
 
-fn from_rows(rows: &[SqliteRow]) -> Result<Vec<Asset>> {
+fn from_rows(rows: &[AnyRow]) -> Result<Vec<Asset>> {
     rows.iter().map(from_row).collect()
 }
 
-fn from_row(row: &SqliteRow) -> Result<Asset> {
+fn from_row(row: &AnyRow) -> Result<Asset> {
     let columns = Columns(row);
     let state = AssetState::parse(&columns.text("state")?).ok_or_else(|| damaged("state"))?;
     let bytes = columns.integer_or_none("source_bytes")?;

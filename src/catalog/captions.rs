@@ -1,7 +1,7 @@
 //! Text tracks of an asset: one of each language and kind. Their text is in the store.
 
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::Catalog;
 use super::change::Change;
@@ -139,7 +139,7 @@ async fn tell(change: &mut Change, asset: &AssetId) -> Result<()> {
     Ok(())
 }
 
-fn from_row(row: &SqliteRow) -> Result<Caption> {
+fn from_row(row: &AnyRow) -> Result<Caption> {
     let columns = Columns(row);
     let language = LanguageTag::parse(&columns.text("language")?);
     let kind = columns.text("kind")?;
@@ -158,7 +158,7 @@ fn from_row(row: &SqliteRow) -> Result<Caption> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::tests::{Fixture, id};
+    use crate::catalog::tests::{Fixture, id, on_both};
 
     fn caption(language: &str, kind: TextKind, digest: &str) -> NewCaption {
         NewCaption {
@@ -170,9 +170,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn there_is_one_text_of_each_language_and_kind() {
-        let fixture = Fixture::new().await;
+    on_both! {
+    async fn there_is_one_text_of_each_language_and_kind(fixture: Fixture) {
         let catalog = &fixture.catalog;
         let early = catalog
             .put_caption(&caption("en", TextKind::Forced, "0"))
@@ -204,11 +203,13 @@ mod tests {
         let removed = catalog.remove_caption(&id("a"), "t-en").await.expect("ran");
         assert_eq!(removed, None);
         let mut counts = Vec::new();
+        catalog.caught_up().await;
         while let Ok(event) = receiver.try_recv() {
             counts.push(event.data["captions"].as_array().map(Vec::len));
         }
         assert_eq!(counts, [Some(1), Some(2), Some(3), Some(3), Some(2)]);
         catalog.remove_asset(&id("a")).await.expect("ran");
         assert!(catalog.captions(&id("a")).await.expect("ran").is_empty());
+    }
     }
 }

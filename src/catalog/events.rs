@@ -1,7 +1,8 @@
 //! What happened to an asset, in order.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::Catalog;
 use super::row::{Columns, failed};
@@ -9,7 +10,7 @@ use crate::error::Result;
 use crate::media::AssetId;
 
 /// Something that happened to an asset.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Its number; rises over all assets, with gaps.
     pub sequence: i64,
@@ -24,8 +25,16 @@ pub struct Event {
     pub at_millis: i64,
 }
 
+/// The name of the event that is told but not stored: the last one of an asset.
+pub(super) const REMOVED: &str = "removed";
+
 impl Event {
-    pub(super) fn from_row(row: &SqliteRow) -> Result<Self> {
+    /// Whether it is in the table.
+    pub(super) fn is_stored(&self) -> bool {
+        self.name != REMOVED
+    }
+
+    pub(super) fn from_row(row: &AnyRow) -> Result<Self> {
         let columns = Columns(row);
         Ok(Self {
             sequence: columns.integer("sequence")?,

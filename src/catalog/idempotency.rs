@@ -128,11 +128,10 @@ async fn known(change: &mut Change, key: &str, fingerprint: &str) -> Result<Begu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::tests::{Fixture, id};
+    use crate::catalog::tests::{Fixture, id, on_both};
 
-    #[tokio::test]
-    async fn a_request_sent_again_gets_the_asset_of_the_first() {
-        let fixture = Fixture::new().await;
+    on_both! {
+    async fn a_request_sent_again_gets_the_asset_of_the_first(fixture: Fixture) {
         let catalog = &fixture.catalog;
         let begin = async |print: &str| catalog.begin("k", print).await.expect("ran");
         assert_eq!(begin("x").await, Begun::Fresh);
@@ -148,10 +147,10 @@ mod tests {
         fixture.clock.advance(1);
         assert_eq!(begin("y").await, Begun::Fresh);
     }
+    }
 
-    #[tokio::test]
-    async fn an_abandoned_request_may_run_again() {
-        let fixture = Fixture::new().await;
+    on_both! {
+    async fn an_abandoned_request_may_run_again(fixture: Fixture) {
         let catalog = &fixture.catalog;
         let begin = async |print: &str| catalog.begin("k", print).await.expect("ran");
         assert_eq!(begin("x").await, Begun::Fresh);
@@ -161,5 +160,6 @@ mod tests {
         assert_eq!(begin("y").await, Begun::Fresh);
         fixture.clock.advance(ABANDONED_MILLIS + 1);
         assert_eq!(begin("z").await, Begun::Fresh);
+    }
     }
 }

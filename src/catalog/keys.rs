@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::Catalog;
 use super::row::{Columns, failed, to_json};
@@ -208,7 +208,7 @@ fn hash(secret: &str) -> String {
     digits.collect()
 }
 
-fn from_row(row: &SqliteRow) -> Result<ApiKey> {
+fn from_row(row: &AnyRow) -> Result<ApiKey> {
     let columns = Columns(row);
     Ok(ApiKey {
         id: columns.text("id")?,
@@ -223,7 +223,7 @@ fn from_row(row: &SqliteRow) -> Result<ApiKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::tests::Fixture;
+    use crate::catalog::tests::{Fixture, on_both};
 
     fn new_key(expires_at_millis: Option<i64>) -> NewKey {
         NewKey {
@@ -233,9 +233,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_key_is_known_by_its_secret_alone() {
-        let fixture = Fixture::new().await;
+    on_both! {
+    async fn a_key_is_known_by_its_secret_alone(fixture: Fixture) {
         let catalog = &fixture.catalog;
         assert!(!catalog.has_keys().await.expect("ran"));
         let made = catalog.create_key(&new_key(None)).await.expect("made");
@@ -255,10 +254,10 @@ mod tests {
         let left = catalog.keys().await.expect("ran");
         assert_eq!(left, [other.key]);
     }
+    }
 
-    #[tokio::test]
-    async fn an_expired_key_opens_nothing_but_counts() {
-        let fixture = Fixture::new().await;
+    on_both! {
+    async fn an_expired_key_opens_nothing_but_counts(fixture: Fixture) {
         let catalog = &fixture.catalog;
         let until = fixture.clock.now_millis() + 1000;
         let made = catalog.create_key(&new_key(Some(until))).await;
@@ -269,10 +268,10 @@ mod tests {
         assert!(catalog.key_by_secret(&secret).await.expect("ran").is_none());
         assert!(catalog.has_keys().await.expect("ran"));
     }
+    }
 
-    #[tokio::test]
-    async fn a_use_is_noted_once_a_minute() {
-        let fixture = Fixture::new().await;
+    on_both! {
+    async fn a_use_is_noted_once_a_minute(fixture: Fixture) {
         let catalog = &fixture.catalog;
         let made = catalog.create_key(&new_key(None)).await.expect("made");
         let start = fixture.clock.now_millis();
@@ -283,5 +282,6 @@ mod tests {
             fixture.clock.advance(30_000);
         }
         assert_eq!(noted, [start, start, start + 60_000]);
+    }
     }
 }

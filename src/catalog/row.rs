@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::AssetId;
@@ -14,10 +14,19 @@ pub(super) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> Error {
 
 fn kind_of(error: &sqlx::Error) -> ErrorKind {
     match error {
+        #[cfg(feature = "postgres")]
+        sqlx::Error::Database(error)
+            if error
+                .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+                .is_some() =>
+        {
+            kind_of_state(error.code().as_deref().unwrap_or_default())
+        }
         sqlx::Error::Database(error) => kind_of_code(error.code().as_deref()),
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => {
             ErrorKind::Unavailable
         }
+        sqlx::Error::Configuration(_) => ErrorKind::Invalid,
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => ErrorKind::DataLoss,
         _ => ErrorKind::Internal,
     }
@@ -40,8 +49,24 @@ fn kind_of_code(code: Option<&str>) -> ErrorKind {
     }
 }
 
+/// The kind of an SQLSTATE (PostgreSQL, appendix A), whose first two letters are its class.
+#[cfg(feature = "postgres")]
+fn kind_of_state(state: &str) -> ErrorKind {
+    match (state, state.get(..2).unwrap_or_default()) {
+        // disk_full, out_of_memory
+        ("53100" | "53200", _) => ErrorKind::Exhausted,
+        // lock_not_available; connections, rollbacks for others' sake, resources, an operator's stop
+        ("55P03" | "25P03", _) | (_, "08" | "40" | "53" | "57" | "58") => ErrorKind::Unavailable,
+        // insufficient_privilege; authorization, no such database
+        ("42501", _) | (_, "28" | "3D") => ErrorKind::Invalid,
+        // data_corrupted, index_corrupted
+        (_, "XX") if state != "XX000" => ErrorKind::DataLoss,
+        _ => ErrorKind::Internal,
+    }
+}
+
 /// A row with its columns by name.
-pub(super) struct Columns<'a>(pub(super) &'a SqliteRow);
+pub(super) struct Columns<'a>(pub(super) &'a AnyRow);
 
 impl Columns<'_> {
     pub(super) fn text(&self, name: &str) -> Result<String> {

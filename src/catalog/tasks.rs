@@ -3,11 +3,11 @@
 //! A claim is a row's `fence`, which rises with every claim. Who ends or extends a task names it,
 //! so a claim that lapsed and was given to another can do nothing any more.
 
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
-use super::Catalog;
 use super::change::Change;
 use super::row::{Columns, damaged, failed, to_json};
+use super::{Catalog, Signal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{AssetId, Failure, Priority, Work};
 
@@ -57,6 +57,32 @@ pub struct Depth {
     pub dead: u64,
     /// For how long the oldest queued task has been waiting, in milliseconds; 0 if there is none.
     pub oldest_queued_millis: i64,
+    /// The same of each priority, in the order of [`Priority::ALL`].
+    pub by_priority: [Waiting; Priority::ALL.len()],
+}
+
+/// How much of one priority waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// Tasks that wait.
+    pub queued: u64,
+    /// For how long the oldest of them has been, in milliseconds; 0 if there is none.
+    pub oldest_millis: i64,
+}
+
+impl Depth {
+    /// Counts `queued` tasks of a priority in, whose oldest has waited so long.
+    fn add_queued(&mut self, rank: usize, queued: u64, oldest_millis: i64) {
+        self.queued += queued;
+        self.oldest_queued_millis = self.oldest_queued_millis.max(oldest_millis);
+        // A later version's priority counts in the sums.
+        if let Some(of) = self.by_priority.get_mut(rank) {
+            *of = Waiting {
+                queued,
+                oldest_millis,
+            };
+        }
+    }
 }
 
 /// A task as it was claimed.
@@ -96,17 +122,35 @@ pub(crate) enum Lapsed {
 /// A task that may be claimed at $1, among those of rank $2 and less. Of two that are both last,
 /// the one enqueued first goes first.
 macro_rules! claimable {
-    () => {
-        "SELECT candidate.id FROM task AS candidate \
+    ($lock:literal) => {
+        concat!(
+            "SELECT candidate.id FROM task AS candidate \
          WHERE candidate.state = 'queued' AND candidate.not_before <= $1 \
          AND candidate.priority <= $2 AND (candidate.last = 0 OR NOT EXISTS ( \
             SELECT 1 FROM task AS other \
             WHERE other.asset = candidate.asset AND other.id <> candidate.id \
             AND (other.state = 'running' OR (other.state = 'queued' \
                 AND (other.last = 0 OR other.id < candidate.id))))) \
-         ORDER BY candidate.priority, candidate.position, candidate.id LIMIT 1"
+         ORDER BY candidate.priority, candidate.position, candidate.id LIMIT 1",
+            $lock
+        )
     };
 }
+
+macro_rules! claim {
+    ($lock:literal) => {
+        concat!(
+            "UPDATE task SET state = 'running', fence = fence + 1, lease_until = $3, worker = $4 \
+             WHERE id = (",
+            claimable!($lock),
+            ") RETURNING *"
+        )
+    };
+}
+
+const CLAIM_ON_FILE: &str = claim!("");
+/// On a server several claim at once: each passes over what another is claiming.
+const CLAIM_ON_SERVER: &str = claim!(" FOR UPDATE OF candidate SKIP LOCKED");
 
 impl Catalog {
     /// Enqueues tasks, all or none.
@@ -127,6 +171,7 @@ impl Catalog {
         for task in tasks {
             insert(&mut change, asset, task).await?;
         }
+        change.tell(Signal::Tasks);
         change.commit().await
     }
 
@@ -144,13 +189,11 @@ impl Catalog {
         if !self.is_claimable(least).await? {
             return Ok(None);
         }
-        let update = concat!(
-            "UPDATE task SET state = 'running', fence = fence + 1, lease_until = $3, worker = $4 \
-             WHERE id = (",
-            claimable!(),
-            ") RETURNING *"
-        );
-        let mut change = self.change().await?;
+        let update = match self.is_shared() {
+            true => CLAIM_ON_SERVER,
+            false => CLAIM_ON_FILE,
+        };
+        let mut change = self.change_of_one_task().await?;
         loop {
             let now = change.now_millis();
             let row = sqlx::query(update)
@@ -178,7 +221,7 @@ impl Catalog {
 
     async fn is_claimable(&self, least: Priority) -> Result<bool> {
         let mut connection = self.read().await?;
-        let row = sqlx::query(claimable!())
+        let row = sqlx::query(claimable!(""))
             .bind(self.clock.now_millis())
             .bind(i64::from(least.rank()))
             .fetch_optional(&mut *connection)
@@ -192,7 +235,7 @@ impl Catalog {
     /// # Errors
     /// What the database says.
     pub(crate) async fn extend_task(&self, id: i64, fence: i64, lease_until: i64) -> Result<bool> {
-        let mut change = self.change().await?;
+        let mut change = self.change_of_one_task().await?;
         let update = "UPDATE task SET lease_until = $3 \
             WHERE id = $1 AND fence = $2 AND state = 'running' AND cancelled = 0";
         let done = sqlx::query(update)
@@ -211,7 +254,12 @@ impl Catalog {
     /// # Errors
     /// What the database says.
     pub(crate) async fn end_task(&self, id: i64, fence: i64, end: TaskEnd<'_>) -> Result<bool> {
-        let mut change = self.change().await?;
+        let follows = matches!(end, TaskEnd::Done(follow_ups) if !follow_ups.is_empty());
+        let has_more = follows || matches!(end, TaskEnd::GivenBack);
+        let mut change = match follows {
+            true => self.change().await?,
+            false => self.change_of_one_task().await?,
+        };
         let removed = "DELETE FROM task \
             WHERE id = $1 AND fence = $2 AND state = 'running' AND cancelled = 1";
         sqlx::query(removed)
@@ -226,6 +274,9 @@ impl Catalog {
             TaskEnd::Dead(failure) => give_up(&mut change, id, fence, failure).await?,
             TaskEnd::GivenBack => give_back(&mut change, id, fence).await?,
         };
+        if has_more {
+            change.tell(Signal::Tasks);
+        }
         change.commit().await?;
         Ok(ended)
     }
@@ -347,6 +398,7 @@ impl Catalog {
             .execute(change.sql())
             .await
             .map_err(failed("retrying a task"))?;
+        change.tell(Signal::Tasks);
         change.commit().await?;
         Ok(done.rows_affected() > 0)
     }
@@ -356,8 +408,8 @@ impl Catalog {
     /// # Errors
     /// What the database says.
     pub(crate) async fn task_depth(&self) -> Result<Depth> {
-        let select = "SELECT state, COUNT(*) AS number, MIN(queued_at) AS oldest \
-            FROM task GROUP BY state";
+        let select = "SELECT state, priority, COUNT(*) AS number, MIN(queued_at) AS oldest \
+            FROM task GROUP BY state, priority";
         let mut connection = self.read().await?;
         let rows = sqlx::query(select)
             .fetch_all(&mut *connection)
@@ -369,12 +421,12 @@ impl Catalog {
             let number = columns.count("number")?;
             match columns.text("state")?.as_str() {
                 "queued" => {
-                    depth.queued = number;
                     let age = self.clock.now_millis() - columns.integer("oldest")?;
-                    depth.oldest_queued_millis = age.max(0);
+                    let rank = columns.small("priority")? as usize;
+                    depth.add_queued(rank, number, age.max(0));
                 }
-                "running" => depth.running = number,
-                _ => depth.dead = number,
+                "running" => depth.running += number,
+                _ => depth.dead += number,
             }
         }
         Ok(depth)
@@ -503,7 +555,7 @@ pub(super) async fn forgive_crashes(change: &mut Change, asset: &AssetId) -> Res
 }
 
 /// Gives up a task that was just claimed but can't be read.
-async fn bury(change: &mut Change, row: &SqliteRow, failure: &Failure) -> Result<()> {
+async fn bury(change: &mut Change, row: &AnyRow, failure: &Failure) -> Result<()> {
     let columns = Columns(row);
     let (id, fence) = (columns.integer("id")?, columns.integer("fence")?);
     give_up(change, id, fence, failure).await?;
@@ -521,7 +573,7 @@ fn crashed(times: u32) -> Failure {
     }
 }
 
-fn claimed_from(row: &SqliteRow) -> Result<ClaimedTask> {
+fn claimed_from(row: &AnyRow) -> Result<ClaimedTask> {
     let columns = Columns(row);
     let rank = usize::try_from(columns.count("priority")?).map_err(|_| damaged("priority"))?;
     let priority = Priority::ALL.get(rank).ok_or_else(|| damaged("priority"))?;
@@ -535,7 +587,7 @@ fn claimed_from(row: &SqliteRow) -> Result<ClaimedTask> {
     })
 }
 
-fn dead_from(row: &SqliteRow) -> Result<DeadTask> {
+fn dead_from(row: &AnyRow) -> Result<DeadTask> {
     let columns = Columns(row);
     let attempts = columns.small("failures")? + columns.small("crashes")?;
     Ok(DeadTask {

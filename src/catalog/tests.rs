@@ -1,44 +1,110 @@
 //! What the catalog promises of assets and events.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::*;
 use crate::error::ErrorKind;
 use crate::media::{Asset, AssetId, AssetState, Failure, Policy, RenditionSummary};
 
-/// A catalog in a folder of its own, with a clock that stands still.
+/// Runs a test on both kinds of database; on a server, where one is installed.
+macro_rules! on_both {
+    (async fn $name:ident($value:ident: $kind:ty) $body:block) => {
+        mod $name {
+            #[allow(clippy::wildcard_imports, reason = "the test belongs to the module above")]
+            use super::*;
+
+            async fn holds($value: $kind) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn in_a_file() {
+                let fixture = $crate::catalog::tests::Fixture::new().await;
+                holds(<$kind>::on(fixture).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_a_server() {
+                if let Some(fixture) = $crate::catalog::tests::Fixture::on_server().await {
+                    holds(<$kind>::on(fixture).await).await;
+                }
+            }
+        }
+    };
+}
+pub(crate) use on_both;
+
+/// A catalog of its own, with a clock that stands still.
 pub(crate) struct Fixture {
     pub(crate) catalog: Catalog,
     pub(crate) clock: Clock,
-    folder: tempfile::TempDir,
+    place: PathBuf,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Fixture {
+    /// In a file.
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        Self::at(folder.path().join("catalog.sqlite"), Some(folder)).await
+    }
+
+    /// In a database of a server; `None` where none is installed.
+    pub(crate) async fn on_server() -> Option<Self> {
+        #[cfg(not(feature = "postgres"))]
+        return None;
+        #[cfg(feature = "postgres")]
+        {
+            let place = server::new_database().await?;
+            Some(Self::at(place, None).await)
+        }
+    }
+
+    async fn at(place: PathBuf, folder: Option<tempfile::TempDir>) -> Self {
         let clock = Clock::held_at(1_000_000);
-        let catalog = open(folder.path(), &clock).await;
+        let catalog = open(&place, &clock).await;
         Self {
             catalog,
             clock,
-            folder,
+            place,
+            _folder: folder,
         }
+    }
+
+    /// Itself: what the tests of others make of it.
+    pub(crate) async fn on(self) -> Self {
+        self
     }
 
     /// The same catalog opened by another process.
     pub(crate) async fn again(&self) -> Catalog {
-        open(self.folder.path(), &self.clock).await
+        open(&self.place, &self.clock).await
     }
 
     pub(crate) async fn asset(&self, name: &str) -> Asset {
         let new = new_asset(name);
-        self.catalog.create_asset(&new).await.expect("created")
+        let asset = self.catalog.create_asset(&new).await.expect("created");
+        // Who subscribes afterwards doesn't hear of it.
+        self.catalog.caught_up().await;
+        asset
     }
 }
 
-async fn open(folder: &Path, clock: &Clock) -> Catalog {
-    let file = folder.join("catalog.sqlite");
-    Catalog::open(file, clock.clone()).await.expect("opened")
+impl Catalog {
+    /// Waits until this process has heard of all events there are.
+    pub(crate) async fn caught_up(&self) {
+        let all = bus::last_event(&self.readers).await.expect("asked");
+        for _ in 0..2000 {
+            if self.bus.told() >= all {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("not told of event {all}");
+    }
+}
+
+async fn open(place: &Path, clock: &Clock) -> Catalog {
+    Catalog::open(place, clock.clone()).await.expect("opened")
 }
 
 pub(crate) fn id(name: &str) -> AssetId {
@@ -88,7 +154,8 @@ pub(crate) fn failure() -> Failure {
     }
 }
 
-fn told(receiver: &mut broadcast::Receiver<Event>) -> Vec<Event> {
+async fn told(catalog: &Catalog, receiver: &mut broadcast::Receiver<Event>) -> Vec<Event> {
+    catalog.caught_up().await;
     let mut events = Vec::new();
     while let Ok(event) = receiver.try_recv() {
         events.push(event);
@@ -96,9 +163,8 @@ fn told(receiver: &mut broadcast::Receiver<Event>) -> Vec<Event> {
     events
 }
 
-#[tokio::test]
-async fn an_asset_goes_its_way_and_every_step_is_told() {
-    let fixture = Fixture::new().await;
+on_both! {
+async fn an_asset_goes_its_way_and_every_step_is_told(fixture: Fixture) {
     let catalog = &fixture.catalog;
     let mut receiver = catalog.subscribe();
     let asset = fixture.asset("a").await;
@@ -118,20 +184,28 @@ async fn an_asset_goes_its_way_and_every_step_is_told() {
     assert_eq!(kept.duration_s, Some(12.5));
     assert!(kept.has_poster && kept.warnings.is_empty());
 
-    let events = told(&mut receiver);
-    let told: Vec<String> = events.iter().map(|event| event.data.to_string()).collect();
-    assert_eq!(
-        told,
-        [
-            r#"{"state":"uploading"}"#,
-            r#"{"state":"indexing"}"#,
-            r#"{"state":"ready"}"#,
-            r#"{"segments_done":4,"segments_total":9}"#,
-            r#"{"segments_done":9,"segments_total":9}"#,
-            r#"{"segments_done":9,"segments_total":9}"#,
-            r#"{"state":"complete"}"#,
-        ]
-    );
+    let events = told(catalog, &mut receiver).await;
+    let mut told: Vec<&str> = Vec::new();
+    let texts: Vec<String> = events.iter().map(|event| event.data.to_string()).collect();
+    told.extend(texts.iter().map(String::as_str));
+    let mut all = vec![
+        r#"{"state":"uploading"}"#,
+        r#"{"state":"indexing"}"#,
+        r#"{"state":"ready"}"#,
+        r#"{"segments_done":4,"segments_total":9}"#,
+        r#"{"segments_done":9,"segments_total":9}"#,
+        r#"{"segments_done":9,"segments_total":9}"#,
+        r#"{"state":"complete"}"#,
+    ];
+    if catalog.is_shared() {
+        // Progress that newer progress has replaced meanwhile is not heard of.
+        let last_progress = all[5];
+        assert_eq!(told.get(told.len() - 2), Some(&last_progress));
+        let is_state = |text: &&str| text.contains("state");
+        told.retain(is_state);
+        all.retain(is_state);
+    }
+    assert_eq!(told, all);
     let stored = catalog.events_after(&asset.id, 0, 100).await.expect("ran");
     assert_eq!(stored.len(), 5, "of the progress one is kept: {stored:?}");
     assert_eq!(stored.last(), events.last());
@@ -139,10 +213,10 @@ async fn an_asset_goes_its_way_and_every_step_is_told() {
     let rest = catalog.events_after(&asset.id, last, 100).await;
     assert_eq!(rest.expect("ran").len(), 1);
 }
+}
 
-#[tokio::test]
-async fn a_step_from_the_wrong_state_changes_nothing() {
-    let fixture = Fixture::new().await;
+on_both! {
+async fn a_step_from_the_wrong_state_changes_nothing(fixture: Fixture) {
     let catalog = &fixture.catalog;
     let asset = fixture.asset("a").await;
     let mut receiver = catalog.subscribe();
@@ -153,12 +227,12 @@ async fn a_step_from_the_wrong_state_changes_nothing() {
     assert!(!catalog.failed(&id("other"), &failure()).await.expect("ran"));
     catalog.progressed(&asset.id, 4).await.expect("ran");
     assert_eq!(catalog.asset(&asset.id).await.expect("ran"), Some(asset));
-    assert!(told(&mut receiver).is_empty());
+    assert!(told(catalog, &mut receiver).await.is_empty());
+}
 }
 
-#[tokio::test]
-async fn the_first_failure_stays_until_it_is_tried_again() {
-    let fixture = Fixture::new().await;
+on_both! {
+async fn the_first_failure_stays_until_it_is_tried_again(fixture: Fixture) {
     let catalog = &fixture.catalog;
     let asset = fixture.asset("a").await;
     let other = Failure {
@@ -173,20 +247,20 @@ async fn the_first_failure_stays_until_it_is_tried_again() {
     let kept = catalog.asset(&asset.id).await.expect("ran").expect("there");
     assert_eq!((kept.state, kept.failure), (AssetState::Indexing, None));
 }
+}
 
-#[tokio::test]
-async fn a_taken_id_is_a_conflict() {
-    let fixture = Fixture::new().await;
+on_both! {
+async fn a_taken_id_is_a_conflict(fixture: Fixture) {
     fixture.asset("a").await;
     let again = fixture.catalog.create_asset(&new_asset("a")).await;
     assert_eq!(again.expect_err("taken").kind(), ErrorKind::Conflict);
     // The change that failed left nothing open.
     fixture.asset("b").await;
 }
+}
 
-#[tokio::test]
-async fn a_removed_asset_leaves_nothing_but_a_word() {
-    let fixture = Fixture::new().await;
+on_both! {
+async fn a_removed_asset_leaves_nothing_but_a_word(fixture: Fixture) {
     let catalog = &fixture.catalog;
     let asset = fixture.asset("a").await;
     let mut receiver = catalog.subscribe();
@@ -195,7 +269,7 @@ async fn a_removed_asset_leaves_nothing_but_a_word() {
     assert_eq!(catalog.asset(&asset.id).await.expect("ran"), None);
     let events = catalog.events_after(&asset.id, 0, 10).await.expect("ran");
     assert!(events.is_empty());
-    let told = told(&mut receiver);
+    let told = told(catalog, &mut receiver).await;
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].name, "removed");
     // Its number is not given out again.
@@ -203,10 +277,10 @@ async fn a_removed_asset_leaves_nothing_but_a_word() {
     fixture.asset("b").await;
     assert!(receiver.recv().await.expect("told").sequence > told[0].sequence);
 }
+}
 
-#[tokio::test]
-async fn pages_follow_each_other_while_assets_come_and_go() {
-    let fixture = Fixture::new().await;
+on_both! {
+async fn pages_follow_each_other_while_assets_come_and_go(fixture: Fixture) {
     let catalog = &fixture.catalog;
     for name in ["a", "b", "c", "d", "e"] {
         fixture.asset(name).await;
@@ -226,10 +300,10 @@ async fn pages_follow_each_other_while_assets_come_and_go() {
     let third = third.expect("ran");
     assert_eq!((names(&third), third.next), (vec!["a".into()], None));
 }
+}
 
-#[tokio::test]
-async fn assets_are_counted_by_state() {
-    let fixture = Fixture::new().await;
+on_both! {
+async fn assets_are_counted_by_state(fixture: Fixture) {
     let counted = || async { fixture.catalog.count_by_state().await.expect("counted") };
     assert_eq!(counted().await, []);
     for name in ["one", "two", "three"] {
@@ -242,19 +316,19 @@ async fn assets_are_counted_by_state() {
     let expected = [(AssetState::Indexing, 1), (AssetState::Uploading, 2)];
     assert_eq!(counts, expected);
 }
+}
 
-#[tokio::test]
-async fn a_cursor_that_no_page_gave_is_refused() {
-    let fixture = Fixture::new().await;
+on_both! {
+async fn a_cursor_that_no_page_gave_is_refused(fixture: Fixture) {
     for cursor in ["", "x", "!!", "AAAA", "MSAuLi8"] {
         let error = fixture.catalog.assets(Some(cursor), 2).await;
         assert_eq!(error.expect_err(cursor).kind(), ErrorKind::Invalid);
     }
 }
+}
 
-#[tokio::test]
-async fn twins_have_the_same_source_and_policy() {
-    let fixture = Fixture::new().await;
+on_both! {
+async fn twins_have_the_same_source_and_policy(fixture: Fixture) {
     let catalog = &fixture.catalog;
     for name in ["a", "b", "c"] {
         let asset = fixture.asset(name).await;
@@ -277,6 +351,7 @@ async fn twins_have_the_same_source_and_policy() {
     assert_eq!(catalog.twin("feed", &other).await.expect("ran"), None);
     assert_eq!(catalog.twin("beef", &policy).await.expect("ran"), None);
 }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_may_open_a_new_catalog_at_once() {
@@ -294,27 +369,28 @@ async fn many_may_open_a_new_catalog_at_once() {
     for opened in opening.join_all().await {
         opened.expect("opened and written to");
     }
-    let catalog = open(folder.path(), &Clock::held_at(0)).await;
+    let file = folder.path().join("catalog.sqlite");
+    let catalog = open(&file, &Clock::held_at(0)).await;
     let page = catalog.assets(None, 100).await.expect("ran");
     assert_eq!(page.assets.len(), 8);
 }
 
-#[tokio::test]
-async fn what_was_written_is_there_after_opening_again() {
-    let fixture = Fixture::new().await;
+on_both! {
+async fn what_was_written_is_there_after_opening_again(fixture: Fixture) {
     let asset = fixture.asset("a").await;
     let again = fixture.again().await;
     assert_eq!(again.asset(&asset.id).await.expect("ran"), Some(asset));
 }
+}
 
-#[tokio::test]
-async fn a_change_whose_caller_went_away_is_undone() {
-    let fixture = Fixture::new().await;
+on_both! {
+async fn a_change_whose_caller_went_away_is_undone(fixture: Fixture) {
     let mut change = fixture.catalog.change().await.expect("begun");
     change.next("event").await.expect("counted");
     drop(change);
     let mut change = fixture.catalog.change().await.expect("begun");
     assert_eq!(change.next("event").await.expect("counted"), 1);
+}
 }
 
 #[tokio::test]
@@ -324,9 +400,46 @@ async fn a_file_that_is_no_catalog_is_told_apart() {
     std::fs::write(&file, "shopping list, ".repeat(200)).expect("written");
     let error = Catalog::open(&file, Clock::held_at(0)).await;
     assert_eq!(error.expect_err("no catalog").kind(), ErrorKind::DataLoss);
-    for place in ["postgres://host/db", "sqlite::memory:", "sqlite:"] {
+    for place in ["postgres://[nowhere/db", "sqlite::memory:", "sqlite:"] {
         let error = Catalog::open(place, Clock::held_at(0)).await;
         let kind = error.expect_err(place).kind();
         assert!(matches!(kind, ErrorKind::Unsupported | ErrorKind::Invalid));
     }
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_closed_all_connections_is_used_again() {
+    let Some(fixture) = Fixture::on_server().await else {
+        return;
+    };
+    let catalog = &fixture.catalog;
+    fixture.asset("a").await;
+    let mut receiver = catalog.subscribe();
+    server::close_connections(&fixture.place).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(catalog.asset(&id("a")).await.expect("read").is_some());
+    let new = new_asset("b");
+    catalog.create_asset(&new).await.expect("written");
+    // Also who listens is told, whether it was there again in time or not.
+    let told = told(catalog, &mut receiver).await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].asset, id("b"));
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_stops_amid_a_change_holds_the_others_up_for_seconds_only() {
+    let Some(fixture) = Fixture::on_server().await else {
+        return;
+    };
+    let stopped = fixture.again().await;
+    let mut change = stopped.change().await.expect("begun");
+    change.next("event").await.expect("counted");
+    let began = std::time::Instant::now();
+    fixture.asset("a").await;
+    assert!(began.elapsed() < Duration::from_secs(8));
+    // What it had begun is undone, and it is told so when it goes on.
+    let error = change.commit().await.expect_err("rolled back");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
 }

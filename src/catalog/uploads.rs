@@ -1,7 +1,7 @@
 //! Uploads that may be resumed: what was announced, and until when it may go on. How many bytes
 //! have come is not kept here; the file knows.
 
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::Catalog;
 use super::row::{Columns, failed, signed};
@@ -136,7 +136,7 @@ impl Catalog {
     }
 }
 
-fn from_row(row: &SqliteRow) -> Result<Upload> {
+fn from_row(row: &AnyRow) -> Result<Upload> {
     let columns = Columns(row);
     Ok(Upload {
         asset: columns.asset_id("asset")?,
@@ -149,7 +149,7 @@ fn from_row(row: &SqliteRow) -> Result<Upload> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::tests::{Fixture, id};
+    use crate::catalog::tests::{Fixture, id, on_both};
 
     fn new_upload(asset: &str, expires_at_millis: i64) -> NewUpload {
         NewUpload {
@@ -159,9 +159,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn an_upload_lasts_until_it_expires() {
-        let fixture = Fixture::new().await;
+    on_both! {
+    async fn an_upload_lasts_until_it_expires(fixture: Fixture) {
         let catalog = &fixture.catalog;
         for (asset, until) in [("a", 50), ("b", 60), ("c", 70)] {
             fixture.asset(asset).await;
@@ -183,10 +182,10 @@ mod tests {
         catalog.remove_asset(&id("a")).await.expect("ran");
         assert_eq!(catalog.upload(&id("a")).await.expect("ran"), None);
     }
+    }
 
-    #[tokio::test]
-    async fn an_asset_has_one_upload() {
-        let fixture = Fixture::new().await;
+    on_both! {
+    async fn an_asset_has_one_upload(fixture: Fixture) {
         let catalog = &fixture.catalog;
         let none = catalog.create_upload(&new_upload("a", 5)).await;
         assert_eq!(none.expect_err("gone").kind(), ErrorKind::NotFound);
@@ -196,5 +195,6 @@ mod tests {
         let second = catalog.create_upload(&new_upload("a", 9)).await;
         assert_eq!(second.expect_err("two").kind(), ErrorKind::Conflict);
         assert_eq!(catalog.upload(&id("a")).await.expect("ran"), Some(first));
+    }
     }
 }

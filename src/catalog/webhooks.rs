@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::change::Change;
 use super::keys::random;
@@ -519,7 +519,7 @@ fn new_secret() -> Result<String> {
     Ok(format!("{SECRET_PREFIX}{}", STANDARD.encode(bytes)))
 }
 
-fn webhook_from(row: &SqliteRow, now_millis: i64) -> Result<Webhook> {
+fn webhook_from(row: &AnyRow, now_millis: i64) -> Result<Webhook> {
     let columns = Columns(row);
     let until = columns.integer_or_none("previous_until")?;
     let previous = columns.text_or_none("previous_secret")?;
@@ -534,7 +534,7 @@ fn webhook_from(row: &SqliteRow, now_millis: i64) -> Result<Webhook> {
     })
 }
 
-fn delivery_from(row: &SqliteRow) -> Result<Delivery> {
+fn delivery_from(row: &AnyRow) -> Result<Delivery> {
     let columns = Columns(row);
     let topic = Topic::parse(&columns.text("event")?);
     let state = columns.text("state")?;

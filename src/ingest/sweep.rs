@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use super::Ingest;
-use super::writer::blocking;
+use super::writer::{Place, blocking};
 use crate::catalog::Upload;
 use crate::error::{Error, Result};
 use crate::media::{Asset, AssetId, AssetState};
+
+/// After how long another node clears an expired upload away: the one that had it is gone.
+const GRACE_MILLIS: i64 = 60 * 60 * 1000;
 
 impl Ingest {
     /// Brings in order what a stop of the program left halfway: for the start, before anything
@@ -17,7 +20,10 @@ impl Ingest {
     /// What the catalog or the file system says.
     pub async fn recover(&self) -> Result<()> {
         let catalog = &self.0.catalog;
-        catalog.abandon_all().await?;
+        if !catalog.is_shared() {
+            // Requests to other nodes go on; those to this one count as abandoned in an hour.
+            catalog.abandon_all().await?;
+        }
         for asset in catalog.assets_in(AssetState::Uploading).await? {
             self.recover_uploading(&asset).await?;
         }
@@ -32,10 +38,16 @@ impl Ingest {
             return self.enqueue_pull(&asset.id).await;
         }
         let Some(upload) = self.0.catalog.upload(&asset.id).await? else {
-            // Its client heard no answer, and can't go on.
-            return self.drop_upload(&asset.id).await;
+            // Its client heard no answer, and can't go on; or it is being sent to another node.
+            return match self.0.catalog.is_shared() {
+                true => Ok(()),
+                false => self.drop_upload(&asset.id).await,
+            };
         };
         let place = self.place(&asset.id);
+        if !self.is_here(&place).await? {
+            return Ok(());
+        }
         if place.whole_bytes().await? == Some(upload.length) {
             let received = place.digest().await?;
             return self.announce(&asset.id, &received).await.map(|_| ());
@@ -73,11 +85,25 @@ impl Ingest {
                 .await
                 .map(|_| ());
         }
+        let overdue = self.now_millis() - upload.expires_at_millis;
+        if overdue < GRACE_MILLIS && !self.is_here(&self.place(&upload.asset)).await? {
+            return Ok(());
+        }
         match self.lock(&upload.asset) {
             Ok(_held) => self.drop_upload(&upload.asset).await,
             // Bytes are coming after all.
             Err(_) => Ok(()),
         }
+    }
+
+    /// Whether what came of a source is on this node. Another node of a shared catalog has it else,
+    /// and looks after it.
+    async fn is_here(&self, place: &Place) -> Result<bool> {
+        if !self.0.catalog.is_shared() {
+            return Ok(true);
+        }
+        let (part, whole) = (place.part_bytes().await?, place.whole_bytes().await?);
+        Ok(part.is_some() || whole.is_some())
     }
 
     /// Removes what came of a source whose asset is gone or has failed. A whole source stays: if

@@ -105,6 +105,16 @@ impl Priority {
     /// All of them, the most urgent first.
     pub const ALL: [Self; 4] = [Self::Demand, Self::First, Self::Fill, Self::Batch];
 
+    /// Its name, as in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Demand => "demand",
+            Self::First => "first",
+            Self::Fill => "fill",
+            Self::Batch => "batch",
+        }
+    }
+
     /// Its rank, from 0 for the most urgent.
     pub fn rank(self) -> u8 {
         match self {

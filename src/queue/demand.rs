@@ -3,6 +3,9 @@
 //! However many ask for a segment, it is made once. Whoever asks while a task is about to make it
 //! waits for that task; else a task of its own is queued. Nothing here is durable: who waits is
 //! here, and who went away asks again.
+//!
+//! Where many machines share a catalog, a segment that another machine makes is told of through its
+//! database ([`Queue::stored`]).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,11 +16,11 @@ use tokio::time::Instant;
 
 use super::{NewTask, Queue};
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::{AssetId, ChunkSpan, Priority, Work};
+use crate::media::{AssetId, ChunkSpan, Failure, Priority, Work};
 
-/// How often a waiting request looks into the store itself: a segment may be made by another
-/// machine.
-const GLANCE: Duration = Duration::from_millis(500);
+/// How often a waiting request looks into the store itself, should the news be lost: who made the
+/// segment was killed between storing it and telling.
+const GLANCE: Duration = Duration::from_secs(2);
 
 /// One segment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -217,6 +220,24 @@ impl Demands {
     pub fn failed(&self, wanted: &Wanted, error: &Error) {
         let news = News::Failed(error.kind(), error.to_string());
         self.board().tell(wanted, news);
+    }
+
+    /// What another process tells of a segment.
+    pub(super) fn hear(&self, wanted: &Wanted, failure: Option<&Failure>) {
+        let news = match failure {
+            None => News::Stored,
+            Some(failure) => News::Failed(failure.kind, failure.message.clone()),
+        };
+        self.board().tell(wanted, news);
+    }
+
+    /// Has all who wait look for themselves: what was told of may have been missed.
+    pub(super) fn look_again(&self) {
+        let mut board = self.board();
+        let all: Vec<Wanted> = board.waiting.keys().cloned().collect();
+        for wanted in all {
+            board.tell(&wanted, News::Dropped);
+        }
     }
 
     /// Whether anybody still waits for a segment.

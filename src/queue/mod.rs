@@ -24,9 +24,9 @@ use tokio::time::timeout;
 
 pub use crate::catalog::{DeadTask, Depth, NewTask};
 
-use demand::Demands;
+use demand::{Demands, Wanted};
 
-use crate::catalog::{Catalog, ClaimedTask, Lapsed, TaskEnd};
+use crate::catalog::{Catalog, ClaimedTask, Lapsed, Signal, TaskEnd, shortened};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::media::{AssetId, Failure, Priority, Work};
@@ -110,6 +110,32 @@ struct Shared {
     demands: Demands,
 }
 
+impl Shared {
+    /// What another process tells.
+    fn hear(&self, signal: &Signal) {
+        match signal {
+            Signal::Tasks => self.changed.notify_waiters(),
+            Signal::Segment {
+                asset,
+                track,
+                number,
+                failure,
+            } => {
+                let wanted = Wanted {
+                    asset: asset.clone(),
+                    track: track.clone(),
+                    number: *number,
+                };
+                self.demands.hear(&wanted, failure.as_ref());
+            }
+            Signal::Missed => {
+                self.changed.notify_waiters();
+                self.demands.look_again();
+            }
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Held {
     fence: i64,
@@ -120,11 +146,18 @@ struct Held {
 impl Queue {
     /// The queue whose tasks are in `catalog`.
     pub fn new(catalog: Catalog, clock: Clock, options: Options) -> Self {
+        let shared: Arc<Shared> = Arc::default();
+        let hearing = Arc::downgrade(&shared);
+        catalog.hear(move |signal| {
+            if let Some(shared) = hearing.upgrade() {
+                shared.hear(signal);
+            }
+        });
         Self {
             catalog,
             clock,
             options,
-            shared: Arc::default(),
+            shared,
         }
     }
 
@@ -144,6 +177,40 @@ impl Queue {
     /// Who waits for which segment.
     pub fn demands(&self) -> &Demands {
         &self.shared.demands
+    }
+
+    /// Tells those who wait for a segment that it is stored: in this process, and in others if
+    /// `everywhere`. A background task stores much that nobody waits for, and whoever waits in
+    /// another process has asked for a task of its own.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub async fn stored(&self, wanted: &Wanted, everywhere: bool) -> Result<()> {
+        self.demands().stored(wanted);
+        match everywhere {
+            true => self.tell(wanted, None).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Tells those who wait for a segment, in this process and in others, that it can't be made.
+    ///
+    /// # Errors
+    /// What the catalog says.
+    pub async fn cannot_make(&self, wanted: &Wanted, error: &Error) -> Result<()> {
+        self.demands().failed(wanted, error);
+        self.tell(wanted, Some(shortened(Failure::from(error))))
+            .await
+    }
+
+    async fn tell(&self, wanted: &Wanted, failure: Option<Failure>) -> Result<()> {
+        let signal = Signal::Segment {
+            asset: wanted.asset.clone(),
+            track: wanted.track.clone(),
+            number: wanted.number,
+            failure,
+        };
+        self.catalog.tell(signal).await
     }
 
     /// How long a claim holds without being extended.
@@ -194,8 +261,8 @@ impl Queue {
         Ok(task.map(|task| self.hold(task)))
     }
 
-    /// Like [`Queue::claim`], but waits up to `patience` for a task. What other processes enqueue,
-    /// and what becomes due meanwhile, is found at its end.
+    /// Like [`Queue::claim`], but waits up to `patience` for a task. What becomes due meanwhile, and
+    /// what other processes enqueue in a catalog that is a file, is found at its end.
     ///
     /// # Errors
     /// What the catalog says.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalog::tests::{Fixture, id, planned};
+use crate::catalog::tests::{Fixture, id, on_both, planned};
 use crate::error::ErrorKind;
 
 /// A little longer than a lease.
@@ -21,8 +21,7 @@ struct Bench {
 
 impl Bench {
     /// A queue with one asset, `a`.
-    async fn new() -> Self {
-        let fixture = Fixture::new().await;
+    async fn on(fixture: Fixture) -> Self {
         fixture.asset("a").await;
         let queue = another(&fixture.catalog, &fixture.clock);
         Self { fixture, queue }
@@ -94,9 +93,8 @@ fn keyed(key: &str, priority: Priority) -> NewTask {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_claimers_never_get_the_same_task() {
-    let bench = Bench::new().await;
+on_both! {
+async fn two_claimers_never_get_the_same_task(bench: Bench) {
     let tasks: Vec<NewTask> = (0..40).map(task).collect();
     bench.enqueue(&tasks).await;
     let mut workers = tokio::task::JoinSet::new();
@@ -119,10 +117,10 @@ async fn two_claimers_never_get_the_same_task() {
     let distinct: HashSet<i64> = claimed.iter().copied().collect();
     assert_eq!((claimed.len(), distinct.len()), (40, 40));
 }
+}
 
-#[tokio::test]
-async fn a_lost_lease_is_claimed_again_and_the_old_claim_changes_nothing() {
-    let bench = Bench::new().await;
+on_both! {
+async fn a_lost_lease_is_claimed_again_and_the_old_claim_changes_nothing(bench: Bench) {
     bench.enqueue(&[task(1)]).await;
     let old = bench.claimed().await;
     assert!(bench.claim().await.is_none());
@@ -144,10 +142,10 @@ async fn a_lost_lease_is_claimed_again_and_the_old_claim_changes_nothing() {
     assert_eq!(bench.done(&new).await, Fate::Done);
     assert_eq!(bench.done(&new).await, Fate::Lost);
 }
+}
 
-#[tokio::test]
-async fn an_extended_lease_holds() {
-    let bench = Bench::new().await;
+on_both! {
+async fn an_extended_lease_holds(bench: Bench) {
     bench.enqueue(&[task(1)]).await;
     let claim = bench.claimed().await;
     for _ in 0..4 {
@@ -157,10 +155,10 @@ async fn an_extended_lease_holds() {
     }
     assert_eq!(bench.done(&claim).await, Fate::Done);
 }
+}
 
-#[tokio::test]
-async fn the_last_task_waits_for_all_others_of_its_asset() {
-    let bench = Bench::new().await;
+on_both! {
+async fn the_last_task_waits_for_all_others_of_its_asset(bench: Bench) {
     bench.fixture.asset("b").await;
     let other = bench.queue.enqueue(&id("b"), &[task(9)]).await;
     other.expect("enqueued");
@@ -185,10 +183,10 @@ async fn the_last_task_waits_for_all_others_of_its_asset() {
     assert_eq!(bench.done(&finish).await, Fate::Done);
     assert_eq!(bench.claimed().await.work, Work::Finish);
 }
+}
 
-#[tokio::test]
-async fn a_duplicate_key_only_raises_the_priority() {
-    let bench = Bench::new().await;
+on_both! {
+async fn a_duplicate_key_only_raises_the_priority(bench: Bench) {
     bench.enqueue(&[task(1), keyed("k", Priority::Fill)]).await;
     bench.enqueue(&[keyed("k", Priority::Batch)]).await;
     bench.enqueue(&[keyed("k", Priority::Demand)]).await;
@@ -203,10 +201,10 @@ async fn a_duplicate_key_only_raises_the_priority() {
     bench.enqueue(&[keyed("k", Priority::Fill)]).await;
     assert!(bench.claim().await.is_some());
 }
+}
 
-#[tokio::test]
-async fn the_most_urgent_goes_first_and_equals_in_their_order() {
-    let bench = Bench::new().await;
+on_both! {
+async fn the_most_urgent_goes_first_and_equals_in_their_order(bench: Bench) {
     let urgencies = [
         Priority::Batch,
         Priority::Fill,
@@ -229,10 +227,10 @@ async fn the_most_urgent_goes_first_and_equals_in_their_order() {
     assert_eq!(bench.claimed().await.work, segment(2));
     assert_eq!(bench.claimed().await.work, segment(1));
 }
+}
 
-#[tokio::test]
-async fn follow_ups_come_with_the_end_or_not_at_all() {
-    let bench = Bench::new().await;
+on_both! {
+async fn follow_ups_come_with_the_end_or_not_at_all(bench: Bench) {
     bench.enqueue(&[keyed("index", Priority::First)]).await;
     let claim = bench.claimed().await;
     let follow_ups = vec![keyed("index", Priority::Fill), task(7)];
@@ -241,10 +239,10 @@ async fn follow_ups_come_with_the_end_or_not_at_all() {
     let depth = bench.queue.depth().await.expect("ran");
     assert_eq!((depth.queued, depth.running), (2, 0));
 }
+}
 
-#[tokio::test]
-async fn cancel_stops_what_runs_and_waits_for_it() {
-    let bench = Bench::new().await;
+on_both! {
+async fn cancel_stops_what_runs_and_waits_for_it(bench: Bench) {
     bench.enqueue(&[task(1), task(2), task(3)]).await;
     let (first, second) = (bench.claimed().await, bench.claimed().await);
     let canceller = bench.queue.clone();
@@ -259,10 +257,10 @@ async fn cancel_stops_what_runs_and_waits_for_it() {
     cancelling.await.expect("joined").expect("cancelled");
     assert_eq!(bench.queue.depth().await.expect("ran"), Depth::default());
 }
+}
 
-#[tokio::test]
-async fn cancel_does_not_wait_for_the_dead() {
-    let bench = Bench::new().await;
+on_both! {
+async fn cancel_does_not_wait_for_the_dead(bench: Bench) {
     bench.enqueue(&[task(1)]).await;
     let claim = bench.claimed().await;
     bench.advance(PAST_LEASE);
@@ -270,10 +268,10 @@ async fn cancel_does_not_wait_for_the_dead() {
     assert_eq!(bench.done(&claim).await, Fate::Lost);
     assert_eq!(bench.queue.depth().await.expect("ran"), Depth::default());
 }
+}
 
-#[tokio::test]
-async fn what_is_asked_for_while_it_stops_is_queued_anew() {
-    let bench = Bench::new().await;
+on_both! {
+async fn what_is_asked_for_while_it_stops_is_queued_anew(bench: Bench) {
     bench.enqueue(&[keyed("index", Priority::First)]).await;
     let old = bench.claimed().await;
     bench.queue.stop(&id("a")).await.expect("told");
@@ -283,10 +281,10 @@ async fn what_is_asked_for_while_it_stops_is_queued_anew() {
     assert_eq!(bench.done(&old).await, Fate::Lost);
     assert_eq!(bench.done(&new).await, Fate::Done);
 }
+}
 
-#[tokio::test]
-async fn removing_an_asset_takes_its_tasks() {
-    let bench = Bench::new().await;
+on_both! {
+async fn removing_an_asset_takes_its_tasks(bench: Bench) {
     bench.enqueue(&[task(1), task(2)]).await;
     let claim = bench.claimed().await;
     let removed = bench.fixture.catalog.remove_asset(&id("a")).await;
@@ -297,10 +295,10 @@ async fn removing_an_asset_takes_its_tasks() {
     let late = bench.queue.enqueue(&id("a"), &[task(3)]).await;
     assert_eq!(late.expect_err("gone").kind(), ErrorKind::NotFound);
 }
+}
 
-#[tokio::test]
-async fn bad_input_is_given_up_at_once_and_can_be_retried() {
-    let bench = Bench::new().await;
+on_both! {
+async fn bad_input_is_given_up_at_once_and_can_be_retried(bench: Bench) {
     bench.enqueue(&[task(1)]).await;
     let claim = bench.claimed().await;
     assert_eq!(bench.failed(&claim, ErrorKind::Invalid).await, Fate::Dead);
@@ -315,10 +313,10 @@ async fn bad_input_is_given_up_at_once_and_can_be_retried() {
     assert_eq!(bench.claimed().await.attempt, 1);
     assert!(bench.queue.dead().await.expect("ran").is_empty());
 }
+}
 
-#[tokio::test]
-async fn what_may_pass_is_tried_again_later_and_in_the_end_given_up() {
-    let bench = Bench::new().await;
+on_both! {
+async fn what_may_pass_is_tried_again_later_and_in_the_end_given_up(bench: Bench) {
     bench.enqueue(&[task(1)]).await;
     for attempt in 1..retry::ATTEMPTS {
         let claim = bench.claimed().await;
@@ -332,10 +330,10 @@ async fn what_may_pass_is_tried_again_later_and_in_the_end_given_up() {
     let claim = bench.claimed().await;
     assert_eq!(bench.failed(&claim, ErrorKind::Exhausted).await, Fate::Dead);
 }
+}
 
-#[tokio::test]
-async fn a_new_key_takes_the_place_of_a_dead_one() {
-    let bench = Bench::new().await;
+on_both! {
+async fn a_new_key_takes_the_place_of_a_dead_one(bench: Bench) {
     bench.enqueue(&[keyed("k", Priority::Fill)]).await;
     let claim = bench.claimed().await;
     bench.failed(&claim, ErrorKind::Invalid).await;
@@ -343,10 +341,10 @@ async fn a_new_key_takes_the_place_of_a_dead_one() {
     assert!(bench.queue.dead().await.expect("ran").is_empty());
     assert_eq!(bench.claimed().await.attempt, 1);
 }
+}
 
-#[tokio::test]
-async fn a_stop_of_the_program_costs_no_attempt() {
-    let bench = Bench::new().await;
+on_both! {
+async fn a_stop_of_the_program_costs_no_attempt(bench: Bench) {
     bench.enqueue(&[task(1)]).await;
     let claim = bench.claimed().await;
     bench.failed(&claim, ErrorKind::Unavailable).await;
@@ -357,10 +355,10 @@ async fn a_stop_of_the_program_costs_no_attempt() {
     }
     assert!(bench.queue.take_died().is_empty());
 }
+}
 
-#[tokio::test]
-async fn a_task_that_the_program_always_stops_in_is_given_up() {
-    let bench = Bench::new().await;
+on_both! {
+async fn a_task_that_the_program_always_stops_in_is_given_up(bench: Bench) {
     bench.enqueue(&[task(1), last()]).await;
     for _ in 0..4 {
         bench.claimed().await;
@@ -376,10 +374,10 @@ async fn a_task_that_the_program_always_stops_in_is_given_up() {
     assert!(died[0].failure.message.contains("5 times in a row"));
     assert!(bench.queue.take_died().is_empty());
 }
+}
 
-#[tokio::test]
-async fn stops_do_not_count_while_the_asset_comes_forward() {
-    let bench = Bench::new().await;
+on_both! {
+async fn stops_do_not_count_while_the_asset_comes_forward(bench: Bench) {
     let catalog = &bench.fixture.catalog;
     catalog.uploaded(&id("a"), "feed", 1).await.expect("ran");
     catalog.planned(&id("a"), &planned(100)).await.expect("ran");
@@ -397,10 +395,10 @@ async fn stops_do_not_count_while_the_asset_comes_forward() {
     }
     assert_eq!(bench.queue.take_died().len(), 1);
 }
+}
 
-#[tokio::test]
-async fn an_orderly_stop_counts_for_nothing() {
-    let bench = Bench::new().await;
+on_both! {
+async fn an_orderly_stop_counts_for_nothing(bench: Bench) {
     bench.enqueue(&[task(1)]).await;
     for _ in 0..12 {
         let claim = bench.claimed().await;
@@ -414,21 +412,27 @@ async fn an_orderly_stop_counts_for_nothing() {
     assert!(!bench.queue.give_back(&claim).await.expect("ran"));
     assert_eq!(bench.queue.depth().await.expect("ran"), Depth::default());
 }
+}
 
-#[tokio::test]
-async fn depth_tells_how_long_the_oldest_waits() {
-    let bench = Bench::new().await;
+on_both! {
+async fn depth_tells_how_long_the_oldest_waits(bench: Bench) {
     bench.enqueue(&[task(1)]).await;
     bench.advance(700);
     bench.enqueue(&[task(2)]).await;
     bench.advance(300);
     let depth = bench.queue.depth().await.expect("ran");
     assert_eq!((depth.queued, depth.oldest_queued_millis), (2, 1000));
+    bench.enqueue(&[keyed("k", Priority::Demand)]).await;
+    bench.advance(1);
+    let depth = bench.queue.depth().await.expect("ran");
+    let waiting = depth.by_priority.map(|of| (of.queued, of.oldest_millis));
+    assert_eq!(waiting, [(1, 1), (0, 0), (2, 1001), (0, 0)]);
+    assert_eq!((depth.queued, depth.oldest_queued_millis), (3, 1001));
+}
 }
 
-#[tokio::test]
-async fn who_waits_hears_of_new_work() {
-    let bench = Bench::new().await;
+on_both! {
+async fn who_waits_hears_of_new_work(bench: Bench) {
     let queue = bench.queue.clone();
     let waiting = tokio::spawn(async move { queue.next("w", Priority::Batch, PATIENCE).await });
     tokio::task::yield_now().await;
@@ -450,6 +454,7 @@ async fn who_waits_hears_of_new_work() {
     assert_eq!(claim.work, Work::Finish);
     let none = bench.queue.next("w", Priority::Batch, Duration::ZERO).await;
     assert!(none.expect("ran").is_none());
+}
 }
 
 // ---- any sequence of events
@@ -491,8 +496,7 @@ struct Model {
 }
 
 impl Model {
-    async fn new() -> Self {
-        let fixture = Fixture::new().await;
+    async fn on(fixture: Fixture) -> Self {
         fixture.asset("a").await;
         let options = Options {
             crash_limit: u32::MAX,
@@ -597,17 +601,92 @@ impl Model {
     }
 }
 
+async fn nothing_is_lost(fixture: Fixture, steps: &[Step]) {
+    let mut model = Model::on(fixture).await;
+    for step in steps {
+        model.take(step).await;
+    }
+    model.drain().await;
+}
+
+fn block_on(work: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(work);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn no_task_is_lost_or_run_twice_at_once(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(async {
-            let mut model = Model::new().await;
-            for step in &steps {
-                model.take(step).await;
+        block_on(async { nothing_is_lost(Fixture::new().await, &steps).await });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+    #[test]
+    fn no_task_is_lost_or_run_twice_at_once_on_a_server(steps in steps()) {
+        block_on(async {
+            if let Some(fixture) = Fixture::on_server().await {
+                nothing_is_lost(fixture, &steps).await;
             }
-            model.drain().await;
         });
     }
+}
+
+on_both! {
+async fn one_process_makes_what_another_waits_for(bench: Bench) {
+    if !bench.fixture.catalog.is_shared() {
+        return;
+    }
+    let other = another(&bench.fixture.again().await, &bench.fixture.clock);
+    let wanted = Wanted {
+        asset: id("a"),
+        track: "v720".to_owned(),
+        number: 7,
+    };
+    let stored = Arc::new(AtomicBool::new(false));
+    let is_stored = Arc::clone(&stored);
+    let (asking, asked) = (bench.queue.clone(), wanted.clone());
+    let waiting = tokio::spawn(async move {
+        let look = || async { Ok(is_stored.load(Ordering::Relaxed)) };
+        asking.demand(&asked, PATIENCE, look).await
+    });
+    let claim = other.next("other", Priority::Demand, PATIENCE).await;
+    let claim = claim.expect("asked").expect("a task");
+    assert_eq!(claim.priority, Priority::Demand);
+    stored.store(true, Ordering::Relaxed);
+    let began = std::time::Instant::now();
+    other.stored(&wanted, true).await.expect("told");
+    assert!(waiting.await.expect("ended").expect("made"));
+    // By the news, not by looking.
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+}
+
+on_both! {
+async fn who_waits_elsewhere_hears_why_it_cannot_be_made(bench: Bench) {
+    if !bench.fixture.catalog.is_shared() {
+        return;
+    }
+    let other = another(&bench.fixture.again().await, &bench.fixture.clock);
+    let wanted = Wanted {
+        asset: id("a"),
+        track: "v720".to_owned(),
+        number: 7,
+    };
+    let (asking, asked) = (bench.queue.clone(), wanted.clone());
+    let waiting = tokio::spawn(async move {
+        asking.demand(&asked, PATIENCE, || async { Ok(false) }).await
+    });
+    let claim = other.next("other", Priority::Demand, PATIENCE).await;
+    claim.expect("asked").expect("a task");
+    let error = Error::invalid("no sample of it can be decoded. ".repeat(1000));
+    other.cannot_make(&wanted, &error).await.expect("told");
+    let told = waiting.await.expect("ended").expect_err("failed");
+    assert_eq!(told.kind(), ErrorKind::Invalid);
+    assert!(told.to_string().starts_with("no sample of it"));
+}
 }

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::counted;
 use crate::catalog::Catalog;
 use crate::error::Result;
-use crate::media::AssetState;
 use crate::origin::Origin;
 use crate::queue::Queue;
 use crate::telemetry::{Format, Sample};
@@ -106,33 +106,7 @@ async fn metrics(request: HttpRequest, health: web::Data<Health>) -> HttpRespons
 }
 
 impl Health {
-    /// What is counted in the catalog.
     async fn samples(&self) -> Result<Vec<Sample>> {
-        let depth = self.queue.depth().await?;
-        let counts = self.catalog.count_by_state().await?;
-        let gauge = |name, help, value: u64| {
-            Sample::gauge(name, help, i64::try_from(value).unwrap_or(i64::MAX))
-        };
-        let mut samples = vec![
-            gauge("headwater_tasks_queued", "Tasks that wait.", depth.queued),
-            gauge(
-                "headwater_tasks_running",
-                "Tasks being done.",
-                depth.running,
-            ),
-            gauge("headwater_tasks_dead", "Tasks given up.", depth.dead),
-            Sample::gauge(
-                "headwater_tasks_oldest_seconds",
-                "Age of the task that waits longest.",
-                depth.oldest_queued_millis / 1000,
-            ),
-        ];
-        for state in AssetState::ALL {
-            let found = counts.iter().find(|(of, _)| *of == state);
-            let count = found.map_or(0, |(_, count)| *count);
-            let sample = gauge("headwater_assets", "Assets by state.", count);
-            samples.push(sample.label("state", state.name()));
-        }
-        Ok(samples)
+        counted::samples(&self.catalog, &self.queue).await
     }
 }

@@ -4,6 +4,7 @@
 //! plain threads; see [`crate::worker`].
 
 mod background;
+mod counted;
 mod front;
 mod health;
 mod leftovers;

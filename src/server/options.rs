@@ -37,14 +37,14 @@ pub(super) fn catalog_place(config: &Config, data: &Path) -> Result<PathBuf> {
     let Some(url) = &config.database else {
         return Ok(data.join("catalog.sqlite"));
     };
-    let path = url
-        .strip_prefix("sqlite://")
-        .or_else(|| url.strip_prefix("sqlite:"));
-    path.map(PathBuf::from).ok_or_else(|| {
-        Error::unsupported(format!(
-            "{url}: no database of that kind in this build; give sqlite:///path/to/file"
-        ))
-    })
+    let is_known = ["sqlite:", "postgres:", "postgresql:"];
+    if is_known.iter().any(|scheme| url.starts_with(scheme)) {
+        return Ok(PathBuf::from(url));
+    }
+    Err(Error::unsupported(
+        "no database of that kind in this build; give sqlite:///path/to/file or \
+         postgres://USER:PASSWORD@HOST/NAME",
+    ))
 }
 
 /// Where objects are kept.

@@ -10,7 +10,10 @@ use crate::queue::{NewTask, Queue};
 /// need: a task that is queued already is not queued twice, and one that finds everything stored
 /// ends at once.
 pub(super) async fn resume(catalog: &Catalog, queue: &Queue, ingest: &Ingest) -> Result<()> {
-    queue.recover().await?;
+    if !catalog.is_shared() {
+        // Where others share the catalog, what this one was doing lapses with its leases.
+        queue.recover().await?;
+    }
     ingest.recover().await?;
     for asset in catalog.assets_in(AssetState::Ready).await? {
         let task = NewTask {

@@ -16,6 +16,8 @@ const PAUSE_MILLIS: u64 = 500;
 pub(super) struct Teller<'a> {
     pub(super) workshop: &'a Workshop,
     pub(super) title: &'a Title,
+    /// Whether what it stores is waited for, perhaps on another machine.
+    pub(super) is_urgent: bool,
 }
 
 impl Progress for Teller<'_> {
@@ -37,11 +39,16 @@ impl Progress for Teller<'_> {
 impl Teller<'_> {
     /// Tells those who wait that a segment is there.
     pub(super) fn stored(&self, track: &str, number: u32) {
-        self.workshop.shared.queue.demands().stored(&Wanted {
+        let wanted = Wanted {
             asset: self.title.asset.clone(),
             track: track.to_owned(),
             number,
-        });
+        };
+        let telling = self.workshop.shared.queue.stored(&wanted, self.is_urgent);
+        if let Err(e) = self.workshop.block_on(telling) {
+            // Whoever waits looks into the store a little later.
+            tell_operator(PART, &format!("telling of a stored segment failed: {e}"));
+        }
     }
 
     /// Tells the catalog, unless that was done a moment ago.

@@ -188,8 +188,9 @@ impl Workshop {
             track: track.to_owned(),
             number,
         };
-        if !self.shared.queue.demands().is_wanted(&wanted) {
-            // Whoever asked has gone.
+        let is_asked_here = !self.shared.catalog.is_shared();
+        if is_asked_here && !self.shared.queue.demands().is_wanted(&wanted) {
+            // Whoever asked has gone. Where it was another machine, nobody here can tell.
             return Ok(Vec::new());
         }
         let title = self.shared.titles.open(asset)?;
@@ -221,9 +222,11 @@ impl Workshop {
 
     /// Makes what the store lacks of a job, or takes it from an asset that has it already.
     fn make_lacking(&self, title: &Title, job: &Job, claim: &Claim) -> Result<()> {
+        let urgent = claim.priority <= Priority::First;
         let teller = Teller {
             workshop: self,
             title,
+            is_urgent: urgent,
         };
         let mut lacking = title.maker.lacking(job)?;
         if !lacking.is_empty() && self.take_from_siblings(title, job)? {
@@ -232,7 +235,6 @@ impl Workshop {
             let done = stored.count_planned(&title.maker.prepared().plan);
             title.done.store(done, Ordering::Relaxed);
         }
-        let urgent = claim.priority <= Priority::First;
         let attempt = Attempt {
             joining: joining(claim.priority),
             nice: nice(claim.priority),
@@ -307,7 +309,10 @@ impl Workshop {
                 track: track.clone(),
                 number: *number,
             };
-            self.shared.queue.demands().failed(&wanted, error);
+            let telling = self.shared.queue.cannot_make(&wanted, error);
+            if let Err(e) = self.block_on(telling) {
+                tell_operator(PART, &format!("{asset}: telling of a failure failed: {e}"));
+            }
             return;
         }
         if let Err(e) = self.fail(asset, error) {
