@@ -50,6 +50,7 @@ pub(super) const FILES: &[File] = &[
     file!("pages", "elements.js", SCRIPT),
     file!("pages", "embed.js", SCRIPT),
     file!("pages", "home.js", SCRIPT),
+    file!("pages", "keys.js", SCRIPT),
     file!("pages", "library.js", SCRIPT),
     file!("pages", "player.js", SCRIPT),
     file!("pages", "thumbnails.js", SCRIPT),

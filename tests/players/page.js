@@ -31,8 +31,10 @@ function chaptersOfList(list) {
   return list.map((chapter) => ({ start: chapter['start-time'], title: chapter.titles[0].title }));
 }
 
-function playHlsJs(video, url, note) {
-  const hls = new Hls();
+// With the settings for encrypted streams that the server's own pages have.
+async function playHlsJs(video, url, note) {
+  const { keySettings } = await import('./keys.js');
+  const hls = new Hls(keySettings(Hls));
   hls.on(Hls.Events.ERROR, (_, data) => {
     const text = `${data.details} ${data.reason ?? data.error?.message ?? ''}`;
     // "The playhead stands still though data is there" is what hls.js says of a slow machine; a

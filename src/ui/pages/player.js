@@ -1,6 +1,8 @@
 // Plays a stream in a <video>: with hls.js where the browser has Media Source Extensions, else with
 // the browser's own HLS player.
 
+import { keySettings, keyWords } from './keys.js';
+
 const NATIVE_TYPE = 'application/vnd.apple.mpegurl';
 
 // A segment that isn't made yet is made when it is asked for: the server answers within 10 s, or
@@ -89,7 +91,7 @@ export class Player extends EventTarget {
   }
 
   loadWithHlsJs(Hls, url, position) {
-    const hls = new Hls({ ...SETTINGS, startPosition: position > 0 ? position : -1 });
+    const hls = new Hls({ ...SETTINGS, ...keySettings(Hls), startPosition: position > 0 ? position : -1 });
     this.hls = hls;
     const { Events } = Hls;
     for (const event of [Events.MANIFEST_PARSED, Events.LEVEL_SWITCHED, Events.SUBTITLE_TRACKS_UPDATED]) {
@@ -199,12 +201,15 @@ export class Player extends EventTarget {
 
   // After what hls.js can't get over by itself.
   overcome(Hls, data) {
-    const { MEDIA_ERROR, NETWORK_ERROR } = Hls.ErrorTypes;
+    const { KEY_SYSTEM_ERROR, MEDIA_ERROR, NETWORK_ERROR } = Hls.ErrorTypes;
     if (data.type === MEDIA_ERROR && this.recoveries < MEDIA_RECOVERIES) {
       this.recoveries += 1;
       this.hls.recoverMediaError();
     } else if (data.type === NETWORK_ERROR) {
       this.tryAgainLater(data);
+    } else if (data.type === KEY_SYSTEM_ERROR) {
+      this.release();
+      this.tell(keyWords(data), true);
     } else {
       this.release();
       this.tell(`This browser can't play the stream (${data.details}).`, true);

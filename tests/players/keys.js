@@ -1,0 +1,1 @@
+../../src/ui/pages/keys.js
