@@ -103,7 +103,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["src/tls/", "src/wire/"]),
     ("instant_acme", &["src/tls/acme/"]),
     ("rcgen", &["src/tls/"]),
-    ("moka", &["src/origin/cache/", "src/signing/"]),
+    (
+        "moka",
+        &["src/origin/cache/", "src/origin/keys.rs", "src/signing/"],
+    ),
     ("brotli", &["src/cloudfront/doctor/", "src/origin/cache/"]),
     ("flate2", &["src/cloudfront/doctor/", "src/origin/cache/"]),
 ];

@@ -109,8 +109,10 @@ pub struct Encryption {
     pub fairplay: Option<FairPlay>,
 }
 
-/// Folder of the keys, relative to the asset's folder; a `POST` to it asks for licences.
+/// Folder of the keys, relative to the asset's folder.
 pub const KEY_FOLDER: &str = "keys";
+/// What a `POST` asks for `ClearKey` licences, in that folder.
+pub const LICENSE_NAME: &str = "clearkey";
 
 impl Encryption {
     /// Encryption that says no more than its scheme.
@@ -140,25 +142,30 @@ impl Encryption {
         }
     }
 
-    /// Whether a server that hands out no keys itself can have it: players must be told of another
-    /// place for those that they are to get.
+    /// Whether a server that hands out keys itself can have it. Who names another place for keys
+    /// has rules of his own for them, so that licences must not come from here either.
     ///
     /// # Errors
     /// Names the key of the policy that is missing.
     pub fn check_served(&self) -> Result<()> {
-        let missing = match (self.gives_keys(), self.scheme) {
-            (false, _) => None,
-            (true, _) if self.key_url.is_none() => Some("key_url"),
-            (true, Scheme::Cbcs) if self.license_url.is_none() => Some("license_url"),
-            (true, _) => None,
-        };
-        let Some(name) = missing else {
+        let is_half = self.key_url.is_some() && self.license_url.is_none();
+        if !(is_half && self.gives_keys() && self.scheme == Scheme::Cbcs) {
             return Ok(());
-        };
-        Err(Error::invalid(format!(
-            "policy: encryption: this server hands out no keys; give {name}, where players get \
-             them (`headwater keys` shows them)"
-        )))
+        }
+        Err(Error::invalid(
+            "policy: encryption: key_url sends players elsewhere for keys; give license_url too, \
+             or leave out both, and this server hands out keys and licences",
+        ))
+    }
+
+    /// Whether the server itself hands out the keys.
+    pub fn has_own_keys(&self) -> bool {
+        self.gives_keys() && self.key_url.is_none()
+    }
+
+    /// Whether the server itself hands out `ClearKey` licences.
+    pub fn has_own_licenses(&self) -> bool {
+        self.has_own_keys() && self.scheme == Scheme::Cbcs && self.license_url.is_none()
     }
 
     /// Whether the parts fit each other, and every URL can stand in a manifest.
@@ -482,7 +489,8 @@ pub struct TrackProtection {
     /// folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_url: Option<String>,
-    /// Where they ask for a `ClearKey` licence, where that isn't the asset's own [`KEY_FOLDER`].
+    /// Where they ask for a `ClearKey` licence, where that isn't [`LICENSE_NAME`] in the asset's own
+    /// [`KEY_FOLDER`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license_url: Option<String>,
     /// Widevine is told of.
@@ -515,7 +523,7 @@ impl TrackProtection {
     /// The URL for licences, likewise; `None` where players don't get the key itself.
     pub fn license_url_from(&self, to_asset: &str) -> Option<String> {
         self.key_url.as_ref()?;
-        let own = || format!("{to_asset}{KEY_FOLDER}");
+        let own = || format!("{to_asset}{KEY_FOLDER}/{LICENSE_NAME}");
         Some(self.license_url.clone().unwrap_or_else(own))
     }
 }
@@ -574,6 +582,23 @@ mod tests {
     }
 
     #[test]
+    fn a_server_hands_out_keys_unless_all_of_them_are_elsewhere() {
+        let mut policy = Encryption::new(Scheme::Cbcs);
+        policy.check_served().unwrap();
+        assert!(policy.has_own_keys() && policy.has_own_licenses());
+        policy.key_url = Some("https://k.example/{kid}".to_owned());
+        let words = policy.check_served().unwrap_err().to_string();
+        assert!(words.contains("license_url"), "{words}");
+        policy.license_url = Some("https://k.example/license".to_owned());
+        policy.check_served().unwrap();
+        assert!(!policy.has_own_keys() && !policy.has_own_licenses());
+        policy.key_url = None;
+        assert!(policy.has_own_keys() && !policy.has_own_licenses());
+        let whole = Encryption::new(Scheme::Aes128);
+        assert!(whole.has_own_keys() && !whole.has_own_licenses());
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused_in_words() {
         let refused = |text: &str| {
             let policy: Encryption = toml::from_str(text).expect("reads");
@@ -625,7 +650,7 @@ mod tests {
         let own = plan.track(ProtectedKind::Audio).unwrap();
         let url = own.key_url_from("../../").unwrap();
         assert_eq!(url, format!("../../keys/{KEY_ID}"));
-        assert_eq!(own.license_url_from("").as_deref(), Some("keys"));
+        assert_eq!(own.license_url_from("").as_deref(), Some("keys/clearkey"));
         plan.policy.key_url = Some("https://k.example/{kid}?a".to_owned());
         let theirs = plan.track(ProtectedKind::Audio).unwrap();
         let url = theirs.key_url_from("../").unwrap();

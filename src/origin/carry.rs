@@ -67,7 +67,7 @@ fn signed(url: &str, query: &str) -> String {
 
 /// Whether `url` leads to the host that the manifest is from: no scheme (RFC 3986 section 3.1), no
 /// host.
-fn is_relative(url: &str) -> bool {
+pub(super) fn is_relative(url: &str) -> bool {
     let before = url.split(['/', '?', '#']).next().unwrap_or_default();
     !url.is_empty() && !before.contains(':') && !url.starts_with("//")
 }
@@ -138,7 +138,7 @@ const URL_ATTRIBUTES: &[(&str, &[&str])] = &[
 ];
 
 /// Elements whose text is a URL.
-const URL_ELEMENTS: &[&str] = &["BaseURL", "Location", "PatchLocation"];
+const URL_ELEMENTS: &[&str] = &["BaseURL", "Laurl", "Location", "PatchLocation"];
 
 /// What is to be put into a text, and at which byte.
 type Insertion = (usize, String);

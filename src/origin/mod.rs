@@ -9,11 +9,14 @@
 
 pub mod cache;
 pub mod carry;
+mod clear_key;
 pub mod clients;
 mod coding;
 mod conditions;
 pub(crate) mod file;
 pub mod gate;
+mod keys;
+mod license_urls;
 mod making;
 pub mod over_actix;
 mod path;
@@ -30,13 +33,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::asset_view::BaseUrl;
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result};
+use crate::keys::KeySource;
 use crate::layout::{self, Key};
 use crate::telemetry::{AccessLog, Metrics, Refused, Source};
 use cache::{Body, Cache, Object};
 use clients::Clients;
 use gate::{Admission, Gate};
+pub use keys::LICENSE_BYTES_MAX;
 use making::Found;
 pub use making::Making;
 use path::{Deliverable, decoded, deliverable, encoded};
@@ -71,6 +77,10 @@ pub struct Options {
     pub allowed_origins: Vec<String>,
     /// Whether objects say in `CMSD-Static` what they are.
     pub says_cmsd: bool,
+    /// Where content keys come from; without, nobody gets one here.
+    pub keys: Option<KeySource>,
+    /// What clients' URLs begin with, for players that have to be told whole ones.
+    pub public_url: Option<BaseUrl>,
 }
 
 /// What is delivered, and who makes what isn't there yet. Clones share everything.
@@ -87,6 +97,9 @@ struct Shared {
     profile: Profile,
     allowed_origins: Vec<String>,
     says_cmsd: bool,
+    keys: Option<KeySource>,
+    packaged: keys::Packaged,
+    public_url: Option<BaseUrl>,
     clock: Clock,
     metrics: Metrics,
     access_log: Option<AccessLog>,
@@ -120,6 +133,9 @@ impl Origin {
             profile: options.profile,
             allowed_origins: options.allowed_origins.clone(),
             says_cmsd: options.says_cmsd,
+            keys: options.keys.clone(),
+            packaged: keys::packaged(),
+            public_url: options.public_url.clone(),
             clock,
             metrics,
             access_log,
@@ -169,10 +185,13 @@ impl Shared {
             Ok(admission) => admission,
             Err(refusal) => return Reply::refused(&refusal),
         };
+        if let Some((folder, name)) = path.as_deref().and_then(keys::named) {
+            return self.key(request.method, folder, name).await;
+        }
         match request.method {
             Method::Get | Method::Head => self.look(request, path.as_deref(), &admission).await,
             Method::Options => Reply::preflight(),
-            Method::Other => Reply::method_not_allowed(),
+            Method::Post | Method::Other => Reply::method_not_allowed(),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -13,13 +13,14 @@ use actix_web::http::{self, ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 
 use super::cache::Body;
 use super::file::{self, Buffers};
 use super::reply::Reply;
 use super::request::{Field, HEAD_BYTES_MAX, Method, Refusal, Request, TARGET_BYTES_MAX, is_host};
-use super::{Origin, Told};
+use super::{LICENSE_BYTES_MAX, Origin, Told};
 use crate::telemetry::{Class, Source, Tls, Version};
 
 /// What is known of the connection that a request came over: its listener puts it there.
@@ -50,7 +51,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
     clippy::future_not_send,
     reason = "actix-web runs a request on one thread; its types are not Send"
 )]
-async fn deliver(request: HttpRequest, origin: web::Data<Origin>) -> HttpResponse {
+async fn deliver(
+    request: HttpRequest,
+    payload: web::Payload,
+    origin: web::Data<Origin>,
+) -> HttpResponse {
     if let Some(refusal) = too_long(&request).or_else(|| misnamed(&request)) {
         let mut response = response(Reply::refused(&refusal));
         response
@@ -59,7 +64,42 @@ async fn deliver(request: HttpRequest, origin: web::Data<Origin>) -> HttpRespons
         return response;
     }
     let fields = fields(&request);
-    response(origin.answer(&as_request(&request, &fields)).await)
+    let asked = as_request(&request, &fields);
+    if !origin.takes_license_request(asked.method, asked.path) {
+        return response(origin.answer(&asked).await);
+    }
+    let mut response = response(origin.license(&asked, body(payload)).await);
+    if response.status() != StatusCode::OK {
+        // Some of the body may be still to come.
+        response
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
+    response
+}
+
+/// How long a request for a licence may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The body of a request for a licence.
+#[expect(
+    clippy::future_not_send,
+    reason = "actix-web runs a request on one thread; its types are not Send"
+)]
+async fn body(mut payload: web::Payload) -> Result<Vec<u8>, Refusal> {
+    let read = async {
+        let mut body = Vec::new();
+        while let Some(bytes) = payload.next().await {
+            let bytes = bytes.map_err(|_| Refusal::LICENSE)?;
+            if body.len() + bytes.len() > LICENSE_BYTES_MAX {
+                return Err(Refusal::BODY_TOO_LONG);
+            }
+            body.extend_from_slice(&bytes);
+        }
+        Ok(body)
+    };
+    let read = tokio::time::timeout(BODY_TIMEOUT, read).await;
+    read.unwrap_or(Err(Refusal::BODY_TOO_SLOW))
 }
 
 /// Counts and logs every request of an application, those for objects too.
@@ -197,6 +237,7 @@ fn method(method: &http::Method) -> Method {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
         "OPTIONS" => Method::Options,
+        "POST" => Method::Post,
         _ => Method::Other,
     }
 }

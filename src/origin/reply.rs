@@ -52,6 +52,12 @@ CMCD-Object, CMCD-Status, CMCD-Session\r\n\
     Access-Control-Max-Age: 86400\r\n\
     Cache-Control: public, max-age=86400\r\n";
 
+const LICENSE_PREFLIGHT: &str = "Access-Control-Allow-Origin: *\r\n\
+    Access-Control-Allow-Methods: POST, OPTIONS\r\n\
+    Access-Control-Allow-Headers: Content-Type\r\n\
+    Access-Control-Max-Age: 86400\r\n\
+    Cache-Control: no-store\r\n";
+
 impl Reply {
     /// Status code and reason.
     pub fn status_line(&self) -> &'static str {
@@ -65,7 +71,9 @@ impl Reply {
             403 => "403 Forbidden",
             404 => "404 Not Found",
             405 => "405 Method Not Allowed",
+            408 => "408 Request Timeout",
             412 => "412 Precondition Failed",
+            413 => "413 Content Too Large",
             414 => "414 URI Too Long",
             416 => "416 Range Not Satisfiable",
             421 => "421 Misdirected Request",
@@ -79,9 +87,18 @@ impl Reply {
 
     /// 204: what other origins may ask (Fetch standard, CORS preflight).
     pub(super) fn preflight() -> Self {
+        Self::rules(PREFLIGHT)
+    }
+
+    /// The same where licences are asked for.
+    pub(super) fn license_preflight() -> Self {
+        Self::rules(LICENSE_PREFLIGHT)
+    }
+
+    fn rules(lines: &'static str) -> Self {
         Self {
             status: 204,
-            fixed: Bytes::from_static(PREFLIGHT.as_bytes()),
+            fixed: Bytes::from_static(lines.as_bytes()),
             own: String::new(),
             length: None,
             body: Body::Empty,
@@ -118,6 +135,29 @@ impl Reply {
         let bytes = Bytes::from(json.to_string());
         reply.length = Some(bytes.len() as u64);
         reply.body = Body::Bytes(bytes);
+        reply
+    }
+
+    /// 200 with what is secret: no cache keeps it.
+    pub(super) fn secret(content_type: &str, bytes: Vec<u8>) -> Self {
+        let mut reply = Self {
+            status: 200,
+            fixed: Bytes::from_static(CORS.as_bytes()),
+            own: format!("Content-Type: {content_type}\r\nX-Content-Type-Options: nosniff\r\n"),
+            length: Some(bytes.len() as u64),
+            body: Body::Bytes(Bytes::from(bytes)),
+            class: Class::Key,
+            source: None,
+        };
+        reply.add(format_args!("Cache-Control: no-store"));
+        reply.add(format_args!("Accept-Ranges: none"));
+        reply
+    }
+
+    /// 405 where licences are asked for.
+    pub(super) fn only_post() -> Self {
+        let mut reply = Self::problem(405, "no-store", "licences are asked for with POST");
+        reply.add(format_args!("Allow: POST, OPTIONS"));
         reply
     }
 

@@ -1,6 +1,7 @@
 //! The answer about an object that is there: which of its forms, under which conditions, and how
 //! much of it.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -11,10 +12,13 @@ use super::carry::{Carried, carry};
 use super::coding;
 use super::conditions::{Outcome, Validators, evaluate};
 use super::gate::Admission;
+use super::license_urls;
 use super::range::Selection;
 use super::reply::{self, Lines, Page, Reply};
 use super::request::Request;
+use crate::asset_view::BaseUrl;
 use crate::layout::{self, Key, Kind, ThumbnailList};
+use crate::store::Digest;
 use crate::telemetry::{Class, CmsdFacts, ObjectType, StreamType, StreamingFormat, cmsd_static};
 
 impl Shared {
@@ -28,6 +32,9 @@ impl Shared {
     ) -> Reply {
         let carried = admission.carried.as_deref();
         if let Some(reply) = carried.and_then(|query| self.carrying(request, object, query)) {
+            return reply;
+        }
+        if let Some(reply) = self.placing_licenses(request, object, admission) {
             return reply;
         }
         let coding = match reply::is_text(object.key.kind()) {
@@ -68,22 +75,11 @@ impl Shared {
                 representation.head.get_or_init(render).clone()
             }
         };
-        let reply = match outcome {
-            Outcome::NotModified => Reply::not_modified(&lines),
-            Outcome::PreconditionFailed => {
-                Reply::problem(412, "no-store", "the object is not in the state asked for")
-            }
-            Outcome::Send(selection) => Reply::content(
-                lines,
-                selection,
-                representation.length,
-                |range| match encoded {
-                    Some((_, encoded)) => Body::Bytes(encoded.bytes.clone()),
-                    None => object.body(range),
-                },
-            ),
+        let body = |range| match encoded {
+            Some((_, encoded)) => Body::Bytes(encoded.bytes.clone()),
+            None => object.body(range),
         };
-        reply.of(class(&object.key))
+        answer_to(outcome, lines, representation.length, body).of(class(&object.key))
     }
 
     /// A manifest whose URLs have the query that this one was asked with; `None` for what is none.
@@ -92,7 +88,12 @@ impl Shared {
         let Body::Bytes(stored) = object.body(0..object.length) else {
             return None;
         };
-        let bytes = Bytes::from(carry(&stored, kind, query)?.bytes);
+        let mut bytes = carry(&stored, kind, query)?.bytes;
+        if kind == Kind::Mpd {
+            let whole = license_urls::made_whole(&bytes, &self.url(request));
+            bytes = whole.unwrap_or(bytes);
+        }
+        let bytes = Bytes::from(bytes);
         let lines = Lines {
             kind,
             coding: None,
@@ -107,6 +108,64 @@ impl Shared {
         Some(reply.of(class(&object.key)))
     }
 
+    /// An MPD that says where this server hands out licences, as players need it; `None` for one that
+    /// doesn't, and for what is no MPD. Where it isn't configured what clients' URLs begin with, that is
+    /// taken from the request, and the answer is for this client alone.
+    fn placing_licenses(
+        &self,
+        request: &Request<'_>,
+        object: &Arc<Object>,
+        admission: &Admission,
+    ) -> Option<Reply> {
+        if object.key.kind() != Kind::Mpd {
+            return None;
+        }
+        let Body::Bytes(stored) = object.body(0..object.length) else {
+            return None;
+        };
+        let bytes = Bytes::from(license_urls::made_whole(&stored, &self.url(request))?);
+        let mut digest = Digest::default();
+        digest.update(&bytes);
+        let etag = digest.etag();
+        let (length, head) = (bytes.len() as u64, OnceLock::new());
+        let representation = Representation {
+            etag: &etag,
+            coding: None,
+            length,
+            head: &head,
+        };
+        let validators = Validators {
+            etag: &etag,
+            modified: object.modified,
+        };
+        let rule = match self.public_url {
+            Some(_) => layout::ENTRY,
+            None => layout::PRIVATE,
+        };
+        let (page, is_signed) = match admission.is_signed {
+            true => (self.page(request), true),
+            false => (Page::Any, false),
+        };
+        let lines = self.lines_by(rule, object, &representation, page, is_signed);
+        let outcome = evaluate(request, validators, length, true, self.now_seconds());
+        let part = |range: Range<u64>| {
+            let place = |at| usize::try_from(at).unwrap_or(usize::MAX);
+            Body::Bytes(bytes.slice(place(range.start)..place(range.end)))
+        };
+        let reply = answer_to(outcome, lines, length, part);
+        Some(reply.of(class(&object.key)))
+    }
+
+    /// The URL that a client asked for, without its query.
+    fn url(&self, request: &Request<'_>) -> String {
+        let host = || {
+            let host = request.field("host").unwrap_or_default();
+            BaseUrl::from_host(host, request.is_secure)
+        };
+        let base = self.public_url.clone().unwrap_or_else(host);
+        base.join(request.path)
+    }
+
     fn lines(
         &self,
         object: &Object,
@@ -115,6 +174,18 @@ impl Shared {
         is_signed: bool,
     ) -> Bytes {
         let rule = object.key.cache_control();
+        self.lines_by(rule, object, representation, page, is_signed)
+    }
+
+    /// The header lines with a cache rule of their own.
+    fn lines_by(
+        &self,
+        rule: &str,
+        object: &Object,
+        representation: &Representation<'_>,
+        page: Page<'_>,
+        is_signed: bool,
+    ) -> Bytes {
         // Shared caches must not give it to who did not show a signature.
         let cache = match is_signed {
             true => &*rule.replace("public", "private"),
@@ -147,6 +218,22 @@ impl Shared {
         let page = request.field("origin");
         let is_allowed = |page: &&str| self.allowed_origins.iter().any(|origin| origin == page);
         page.filter(is_allowed).map_or(Page::Other, Page::With)
+    }
+}
+
+/// The answer that the conditions leave; `body` gives the bytes of a range.
+fn answer_to(
+    outcome: Outcome,
+    lines: Bytes,
+    length: u64,
+    body: impl FnOnce(Range<u64>) -> Body,
+) -> Reply {
+    match outcome {
+        Outcome::NotModified => Reply::not_modified(&lines),
+        Outcome::PreconditionFailed => {
+            Reply::problem(412, "no-store", "the object is not in the state asked for")
+        }
+        Outcome::Send(selection) => Reply::content(lines, selection, length, body),
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Method {
     Head,
     /// OPTIONS: a preflight.
     Options,
+    /// POST: only licences are asked for so.
+    Post,
     /// Any other, which is refused.
     Other,
 }
@@ -91,6 +93,27 @@ impl Refusal {
     pub const HOST: Self = Self {
         status: 400,
         detail: "a request has exactly one Host field, the target's host",
+        retry_after: None,
+    };
+
+    /// 400: the body is no request for a licence.
+    pub const LICENSE: Self = Self {
+        status: 400,
+        detail: "a request for a ClearKey licence is JSON: {\"kids\": [\"..\"], \"type\": \"temporary\"}",
+        retry_after: None,
+    };
+
+    /// 408: the body takes too long to arrive.
+    pub const BODY_TOO_SLOW: Self = Self {
+        status: 408,
+        detail: "the body did not arrive in time",
+        retry_after: None,
+    };
+
+    /// 413: the body is longer than any that is sensible.
+    pub const BODY_TOO_LONG: Self = Self {
+        status: 413,
+        detail: "a request for a licence has at most 8 KiB",
         retry_after: None,
     };
 

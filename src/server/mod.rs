@@ -131,7 +131,7 @@ impl Server {
             queue: queue.clone(),
             patience: origin::PATIENCE,
         };
-        let delivery = options::delivery(config)?;
+        let delivery = options::delivery(config, keys.clone())?;
         let metrics = Metrics::new();
         let log = options::access_log(config, &metrics)?;
         let origin = Origin::new(cache, &delivery, Some(making), metrics, log, clock.clone())?;
@@ -140,7 +140,7 @@ impl Server {
             queue.clone(),
             store,
             background::pull(&ingest),
-            options::workers(config, data, keys.clone()),
+            options::workers(config, data, keys),
             runtime.handle().clone(),
         );
         runtime.block_on(resume::resume(&catalog, &queue, &ingest))?;

@@ -193,14 +193,15 @@ pub(super) fn wire(config: &Config) -> wire::Options {
 }
 
 /// How delivery meets those who ask.
-pub(super) fn delivery(config: &Config) -> Result<origin::Options> {
+pub(super) fn delivery(config: &Config, keys: KeySource) -> Result<origin::Options> {
     let set = &config.delivery;
+    let signed = signed(config)?;
     let profile = set.cdn.as_deref().map(Profile::parse).transpose()?;
     Ok(origin::Options {
         gate: gate::Options {
             hosts: set.hosts.clone(),
             lock: set.lock.as_ref().map(lock).transpose()?,
-            signed: signed(config)?,
+            signed: signed.clone(),
         },
         clients: clients(set.rate),
         trusted_hops: set.trusted_hops,
@@ -208,6 +209,8 @@ pub(super) fn delivery(config: &Config) -> Result<origin::Options> {
         profile: profile.unwrap_or_default(),
         allowed_origins: config.allowed_origins.clone(),
         says_cmsd: set.cmsd,
+        keys: Some(keys),
+        public_url: signed.public_url,
     })
 }
 

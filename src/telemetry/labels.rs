@@ -49,6 +49,8 @@ labelled! {
         Poster = "poster",
         /// A thumbnail, or a list of them for web players.
         Thumbnail = "thumbnail",
+        /// A content key, or a licence with some.
+        Key = "key",
         /// The API, uploads and pages.
         Api = "api",
         /// Anything else, what is not there and what is refused.

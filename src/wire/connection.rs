@@ -175,7 +175,7 @@ impl Connection {
         let began = Instant::now();
         loop {
             match head::parse(&self.read) {
-                Ok(Some(head)) if !self.thread.answers(head.path) => {
+                Ok(Some(head)) if !self.thread.answers(head.method, head.path) => {
                     return Ok(Step::HandOver);
                 }
                 Ok(Some(head)) => {

@@ -38,6 +38,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::origin::Origin;
 use crate::origin::file::Buffers;
+use crate::origin::request::Method;
 use crate::telemetry::Refused;
 use crate::tls::Tls;
 use application::{Application, Prepare};
@@ -188,8 +189,11 @@ struct Thread {
 }
 
 impl Thread {
-    /// Whether a request for `path` is answered here.
-    fn answers(&self, path: &str) -> bool {
+    /// Whether a request for `path` is answered here; one whose body matters is not.
+    fn answers(&self, method: Method, path: &str) -> bool {
+        if self.origin.takes_license_request(method, path) {
+            return false;
+        }
         match self.application_paths {
             Some(others) => !others.contains(&path),
             None => self.origin.delivers(path),

@@ -32,6 +32,8 @@ mod interlace;
 #[cfg(feature = "transcode")]
 mod joins;
 #[cfg(all(feature = "origin", feature = "transcode"))]
+mod keys;
+#[cfg(all(feature = "origin", feature = "transcode"))]
 mod kill;
 #[cfg(feature = "transcode")]
 mod library;
