@@ -21,7 +21,7 @@ use crate::media::{
     Place, SampleTable, SourceIndex, SourceTrack, TaskFiles, TaskOutput, TrackKind, VideoInfo,
 };
 use crate::read_at::ReadAt;
-use crate::time::{Rounding, Ticks, Timescale, gcd};
+use crate::time::{Rounding, Ticks, Timescale, gcd, rescale};
 
 /// Demuxers that may run: containers of media, and bare elementary streams. None of those that
 /// name other files (`hls`, `dash`, `concat`, `sdp`, `image2`, ...).
@@ -557,11 +557,13 @@ fn pictures(
     let places: Vec<(Place, bool)> = packets.iter().map(|p| (p.place, p.sync)).collect();
     let ranks =
         order::presentation_ranks(&track.codec, &track.config, size, &places, files, output)?;
+    let given = track.timescale;
     let times = grid(track, stream, packets);
     let samples = packets.iter().zip(ranks).map(|(packet, rank)| {
         let time = times.get(rank).copied().unwrap_or(0);
         TimedSample {
             dts: None,
+            duration: rescale(packet.duration, given, track.timescale, Rounding::Nearest),
             ..timed(packet, time)
         }
     });

@@ -159,6 +159,8 @@ fn pictures_without_times_are_put_in_order() {
             .all(|pair| pair[1] - pair[0] == times[1] - times[0]),
         "{times:?}"
     );
+    let longest = track.samples.iter().map(|s| i64::from(s.duration)).max();
+    assert_eq!(longest, Some(times[1] - times[0]), "the last one too");
 }
 
 #[test]
