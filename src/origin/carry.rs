@@ -41,6 +41,28 @@ pub fn carry(manifest: &[u8], kind: Kind, query: &str) -> Option<Carried> {
     Some(Carried { bytes })
 }
 
+/// `list`, a WebVTT file whose cues are the URLs of pictures, with `query` on all its relative URLs;
+/// `None` for what is no text.
+pub(super) fn carry_in_cues(list: &[u8], query: &str) -> Option<Carried> {
+    let text = std::str::from_utf8(list).ok()?;
+    let query = escaped(query);
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut in_cue = false;
+    for line in text.split_inclusive('\n') {
+        let content = line.trim_end_matches(['\r', '\n']);
+        if in_cue && is_relative(content) {
+            out.push_str(&signed(content, &query));
+            out.push_str(&line[content.len()..]);
+        } else {
+            out.push_str(line);
+        }
+        in_cue = !content.is_empty() && (in_cue || content.contains("-->"));
+    }
+    Some(Carried {
+        bytes: out.into_bytes(),
+    })
+}
+
 /// A query that ends no line, quote or number template, whatever it was.
 fn escaped(query: &str) -> String {
     use std::fmt::Write;
@@ -329,6 +351,19 @@ mod tests {
             assert_eq!(after.trim(), expected, "{name}");
         }
         assert_eq!(changed, 10);
+    }
+
+    #[test]
+    fn every_thumbnail_of_a_list_carries_the_query_and_nothing_else_changes() {
+        let list = "WEBVTT\n\n1\n00:00.000 --> 00:02.000\n1.jpg\n\n00:02.000 --> 00:04.000\r\n\
+            2.jpg#xywh=0,0,16,9\r\n\n00:04.000 --> 00:05.000\nhttps://a.example/3.jpg";
+        let carried = carry_in_cues(list.as_bytes(), QUERY).unwrap();
+        let carried = String::from_utf8(carried.bytes).unwrap();
+        let expected = list.replace("1.jpg", &format!("1.jpg?{QUERY}"));
+        let expected = expected.replace("2.jpg", &format!("2.jpg?{QUERY}"));
+        assert_eq!(carried, expected);
+        let read = crate::text::read_webvtt(carried.as_bytes()).unwrap();
+        assert_eq!(read.cues.cues()[0].text, format!("1.jpg?{QUERY}"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Shared;
 use super::cache::{Body, Coding, Object};
-use super::carry::{Carried, carry};
+use super::carry::{Carried, carry, carry_in_cues};
 use super::coding;
 use super::conditions::{Outcome, Validators, evaluate};
 use super::gate::Admission;
@@ -88,7 +88,14 @@ impl Shared {
         let Body::Bytes(stored) = object.body(0..object.length) else {
             return None;
         };
-        let mut bytes = carry(&stored, kind, query)?.bytes;
+        let carried = match object.key {
+            Key::ThumbnailList {
+                list: ThumbnailList::WebVtt,
+                ..
+            } => carry_in_cues(&stored, query),
+            _ => carry(&stored, kind, query),
+        };
+        let mut bytes = carried?.bytes;
         if kind == Kind::Mpd {
             let whole = license_urls::made_whole(&bytes, &self.url(request));
             bytes = whole.unwrap_or(bytes);
