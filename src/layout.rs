@@ -137,6 +137,11 @@ pub const THUMBNAILS_FOLDER: &str = "thumbs";
 /// What the names of I-frame tracks start with.
 const TRICK_TRACK: &str = "trick";
 
+/// Whether a track or folder of that name holds stills: I-frames or thumbnails.
+pub fn is_of_stills(name: &str) -> bool {
+    name.starts_with(TRICK_TRACK) || name == THUMBNAILS_FOLDER
+}
+
 /// File name of a text track in one piece.
 pub const WHOLE_TEXT_NAME: &str = "whole.vtt";
 

@@ -8,8 +8,8 @@ use super::cache::Object;
 use super::path::Deliverable;
 use crate::catalog::Catalog;
 use crate::error::Result;
-use crate::layout::Key;
-use crate::media::{AssetId, AssetState, RenditionSummary};
+use crate::layout::{Key, THUMBNAILS_FOLDER, is_of_stills};
+use crate::media::{Asset, AssetId, AssetState, RenditionSummary};
 use crate::queue::Queue;
 use crate::queue::demand::Wanted;
 use crate::telemetry::DemandOutcome;
@@ -39,14 +39,9 @@ pub(super) fn asset_id(folder: &str) -> Option<AssetId> {
 }
 
 impl Making {
-    /// The segment that `wanted` is, if some asset that is not complete yet has it planned.
+    /// What `wanted` is to the queue, if some asset has it planned.
     async fn planned(&self, wanted: &Deliverable) -> Result<Option<Wanted>> {
-        let Key::Segment {
-            revision,
-            track,
-            number,
-        } = &wanted.key
-        else {
+        let Some((revision, track, number)) = piece(&wanted.key) else {
             return Ok(None);
         };
         let Some(id) = asset_id(&wanted.folder) else {
@@ -55,18 +50,52 @@ impl Making {
         let Some(asset) = self.catalog.asset(&id).await? else {
             return Ok(None);
         };
-        let has = |rendition: &RenditionSummary| {
-            rendition.id == *track && (1..=rendition.segments).contains(number)
-        };
-        let planned = matches!(asset.state, AssetState::Ready | AssetState::Complete)
-            && asset.revision.as_ref() == Some(revision)
-            && asset.renditions.iter().any(has);
+        let planned = asset.revision.as_deref() == Some(revision) && has(&asset, track, number);
         Ok(planned.then(|| Wanted {
             asset: id,
-            track: track.clone(),
-            number: *number,
+            track: track.to_owned(),
+            number,
         }))
     }
+}
+
+/// What can be made by itself: its revision, its track or folder, its number.
+fn piece(key: &Key) -> Option<(&str, &str, u32)> {
+    match key {
+        Key::Segment {
+            revision,
+            track,
+            number,
+        } => Some((revision, track, *number)),
+        Key::Thumbnail { revision, number } => Some((revision, THUMBNAILS_FOLDER, *number)),
+        _ => None,
+    }
+}
+
+/// Whether an asset has, or may have, such a piece. What it has of stills only the plan knows: who
+/// makes it looks there. No list names them before the asset is complete.
+fn has(asset: &Asset, track: &str, number: u32) -> bool {
+    let listed = |rendition: &RenditionSummary| {
+        rendition.id == track && (1..=rendition.segments).contains(&number)
+    };
+    match asset.state {
+        AssetState::Complete if is_of_stills(track) => number <= most_stills(asset),
+        AssetState::Ready | AssetState::Complete => asset.renditions.iter().any(listed),
+        _ => false,
+    }
+}
+
+/// No still stands for less than about a second, and no segment is without one.
+fn most_stills(asset: &Asset) -> u32 {
+    let segments = asset.renditions.iter().map(|rendition| rendition.segments);
+    let seconds = asset.duration_s.unwrap_or(0.0).clamp(0.0, 1e9);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to what fits"
+    )]
+    let seconds = seconds as u32;
+    segments.max().unwrap_or(0).max(seconds.saturating_mul(2))
 }
 
 impl Shared {

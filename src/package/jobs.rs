@@ -1,9 +1,10 @@
 //! The work that is left: which segments to make, and together with which.
 
 use super::stored::Stored;
-use crate::layout::Key;
+use crate::layout::{Key, THUMBNAILS_FOLDER};
 use crate::media::{
     AudioMethod, ChunkSpan, Job, Plan, StillsPlan, VideoCodec, VideoMethod, VideoRange, VideoRecipe,
+    VideoSpan,
 };
 
 /// Everything that `stored` lacks, in the order it is to be made: the start of the title first,
@@ -183,8 +184,8 @@ pub(super) fn stills_of<'a>(plan: &'a Plan, job: &Job) -> Option<&'a StillsPlan>
     }
 }
 
-/// The keys of the thumbnails that a job makes.
-pub(super) fn thumbnails(plan: &Plan, revision: &str, job: &Job) -> Vec<Key> {
+/// The numbers of the thumbnails that a job makes.
+pub(super) fn thumbnail_numbers(plan: &Plan, job: &Job) -> Vec<u32> {
     let (Some(stills), Some(video)) = (stills_of(plan, job), &plan.video) else {
         return Vec::new();
     };
@@ -193,14 +194,44 @@ pub(super) fn thumbnails(plan: &Plan, revision: &str, job: &Job) -> Vec<Key> {
     let numbers = segments
         .take(run.segments as usize)
         .flat_map(|segment| stills.thumbnails.numbers(segment));
+    numbers.collect()
+}
+
+/// The keys of the thumbnails that a job makes.
+pub(super) fn thumbnails(plan: &Plan, revision: &str, job: &Job) -> Vec<Key> {
     let key = |number| Key::Thumbnail {
         revision: revision.to_owned(),
         number,
     };
+    let numbers = thumbnail_numbers(plan, job).into_iter();
     numbers.map(key).collect()
 }
 
-/// The job that makes segment `number` (from 1) of the rendition `track` and nothing else.
+/// The job that makes the stills of a segment: of the one that a segment of an I-frame track has the
+/// number of, or that thumbnail `number` is of.
+fn single_still(plan: &Plan, track: &str, number: u32) -> Option<Job> {
+    let video = plan.video.as_ref()?;
+    let stills = video.stills.as_ref()?;
+    let segment = if track == THUMBNAILS_FOLDER {
+        let holds = |segment: &VideoSpan| stills.thumbnails.numbers(segment).contains(&number);
+        video.segments.iter().position(holds)
+    } else {
+        let is_track = stills.tracks.iter().any(|still| still.id == track);
+        let at = number.checked_sub(1)? as usize;
+        (is_track && at < video.segments.len()).then_some(at)
+    };
+    Some(Job::EncodeVideo {
+        renditions: Vec::new(),
+        run: ChunkSpan {
+            first_segment: u32::try_from(segment?).ok()?,
+            segments: 1,
+        },
+        stills: true,
+    })
+}
+
+/// The job that makes segment `number` (from 1) of the rendition `track` and nothing else. I-frames
+/// and thumbnails of a segment are made together.
 pub(super) fn single(plan: &Plan, track: &str, number: u32) -> Option<Job> {
     let run = ChunkSpan {
         first_segment: number.checked_sub(1)?,
@@ -219,7 +250,9 @@ pub(super) fn single(plan: &Plan, track: &str, number: u32) -> Option<Job> {
             },
         });
     }
-    let rendition = plan.audio.iter().position(|r| r.id == track)?;
+    let Some(rendition) = plan.audio.iter().position(|r| r.id == track) else {
+        return single_still(plan, track, number);
+    };
     let spec = &plan.audio[rendition];
     within(spec.segments.len()).then(|| match spec.method {
         AudioMethod::Copy { .. } => Job::CopyAudio { rendition, run },

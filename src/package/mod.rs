@@ -29,6 +29,7 @@ mod record;
 mod slots;
 mod stills;
 mod stored;
+mod stored_fetch;
 mod summary;
 mod text;
 
@@ -217,7 +218,13 @@ impl Maker {
         jobs::tracks(&self.prepared.plan, job)
     }
 
-    /// The job that makes segment `number` (from 1) of `track`; `None` when none is planned.
+    /// The numbers of the thumbnails that `job` makes.
+    pub fn thumbnails(&self, job: &Job) -> Vec<u32> {
+        jobs::thumbnail_numbers(&self.prepared.plan, job)
+    }
+
+    /// The job that makes segment `number` (from 1) of `track`, which may be an I-frame track or the
+    /// folder of the thumbnails; `None` when none is planned.
     pub fn single(&self, track: &str, number: u32) -> Option<Job> {
         jobs::single(&self.prepared.plan, track, number)
     }
@@ -243,7 +250,7 @@ impl Maker {
             publish::write_still_lists(&self.store, &presentation, &measured)?;
             presentation.stills = Some(measured.stills);
         }
-        let report = publish::publish(&self.store, &presentation)?;
+        let report = publish::publish(&self.store, &presentation, &stored)?;
         Ok((presentation, report))
     }
 }

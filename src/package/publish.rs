@@ -7,15 +7,16 @@ use bytes::Bytes;
 use super::kept_index;
 use super::prepare::Prepared;
 use super::record::MeasuredStills;
+use super::stored::Stored;
+use super::stored_fetch::StoredFetch;
 use crate::dash;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hls;
-use crate::layout::{HLS_NAME, Key, MPD_NAME, RECORD_NAME, ThumbnailList};
+use crate::layout::{Key, ThumbnailList};
 use crate::media::Presentation;
 use crate::store::BlockingStore;
 use crate::text;
-use crate::verify::{self, Fetch, Report, RuleReport, Status};
-use url::Url;
+use crate::verify::{self, Report, RuleReport, Status};
 
 /// Keeps other runs off the same directory while this one works. A bucket has no such lock; its
 /// runs are kept apart by conditional creates alone.
@@ -58,9 +59,13 @@ pub(super) fn store_plan(store: &BlockingStore, prepared: &Prepared) -> Result<(
 ///
 /// # Errors
 /// When a must of the rules fails: nothing becomes visible then.
-pub(super) fn publish(store: &BlockingStore, presentation: &Presentation) -> Result<Report> {
+pub(super) fn publish(
+    store: &BlockingStore,
+    presentation: &Presentation,
+    stored: &Stored,
+) -> Result<Report> {
     write_revision(store, presentation)?;
-    let report = check(store, presentation)?;
+    let report = check(store, presentation, stored)?;
     let failed: Vec<String> = failures(&report);
     if !failed.is_empty() {
         let message = format!(
@@ -197,20 +202,11 @@ fn write_revision(store: &BlockingStore, presentation: &Presentation) -> Result<
 }
 
 /// Runs every rule over the revision as it lies in the store, and stores the report.
-fn check(store: &BlockingStore, presentation: &Presentation) -> Result<Report> {
+fn check(store: &BlockingStore, presentation: &Presentation, stored: &Stored) -> Result<Report> {
     let revision = &presentation.revision;
-    let root = Url::parse("store:///").map_err(|e| Error::internal(e.to_string()))?;
     let record = record_json(presentation)?;
-    let report = verify::verify(
-        &StoreFetch {
-            store,
-            folder: revision,
-            root,
-            record,
-            has_dash: presentation.has_dash(),
-        },
-        None,
-    )?;
+    let fetch = StoredFetch::new(store, presentation, stored, record)?;
+    let report = verify::verify(&fetch, None)?;
     let json = serde_json::to_vec_pretty(&report)
         .map_err(|e| Error::internal("writing the report as JSON").with_source(e))?;
     let key = Key::Private {
@@ -219,66 +215,4 @@ fn check(store: &BlockingStore, presentation: &Presentation) -> Result<Report> {
     };
     store.replace(&key, Bytes::from(json))?;
     Ok(report)
-}
-
-/// The objects of one revision, for the rules to look at.
-#[derive(Debug)]
-struct StoreFetch<'a> {
-    store: &'a BlockingStore,
-    folder: &'a str,
-    root: Url,
-    /// The record that will be stored if the rules allow.
-    record: Vec<u8>,
-    has_dash: bool,
-}
-
-impl StoreFetch<'_> {
-    fn key(&self, url: &str) -> Option<Key> {
-        let path = url.strip_prefix(self.root.as_str()).unwrap_or(url);
-        Key::parse(&format!("{}/{path}", self.folder))
-    }
-
-    fn known_key(&self, url: &str) -> Result<Key> {
-        self.key(url).ok_or_else(|| missing(url))
-    }
-}
-
-fn missing(url: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("{url} is not in the store"))
-}
-
-impl Fetch for StoreFetch<'_> {
-    fn root(&self) -> &Url {
-        &self.root
-    }
-
-    fn names(&self) -> Vec<String> {
-        let mpd = self.has_dash.then_some(MPD_NAME);
-        let names = std::iter::once(HLS_NAME).chain(mpd);
-        names.map(str::to_owned).collect()
-    }
-
-    fn size(&self, url: &str) -> Result<u64> {
-        let length = self.store.length(&self.known_key(url)?)?;
-        length.ok_or_else(|| missing(url))
-    }
-
-    fn range(&self, url: &str, start: u64, len: u64) -> Result<Vec<u8>> {
-        let key = self.known_key(url)?;
-        let end = start.saturating_add(len);
-        Ok(self.store.read_range(&key, start, end)?.into())
-    }
-
-    fn all(&self, url: &str) -> Result<Vec<u8>> {
-        if url == RECORD_NAME {
-            return Ok(self.record.clone());
-        }
-        let bytes = self.store.read(&self.known_key(url)?)?;
-        bytes.map(Into::into).ok_or_else(|| missing(url))
-    }
-
-    fn content_type(&self, url: &str) -> Option<String> {
-        self.key(url)
-            .map(|key| key.kind().content_type().to_owned())
-    }
 }

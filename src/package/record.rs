@@ -168,7 +168,7 @@ pub(super) fn measure_stills(
             video.timescale,
             durations,
         )?;
-        let fragments = stills::fragments(store, revision, &spec.id, common.segments.len())?;
+        let fragments = stills::fragments(store, revision, &common)?;
         let pictures: Vec<SegmentInfo> = fragments.iter().flatten().copied().collect();
         tracks.push(TrickTrack {
             common,

@@ -10,9 +10,10 @@ use crate::cmaf;
 use crate::cmaf::fragment::{FragmentKind, fragment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hls;
+use crate::layout::Key;
 use crate::media::{
     ChunkSpan, EncodedSample, Sample, SegmentInfo, StillRates, StillSpan, StillsPlan,
-    TrickRendition, VideoMethod, VideoPlan, VideoRendition,
+    TrackCommon, TrickRendition, VideoMethod, VideoPlan, VideoRendition,
 };
 use crate::store::BlockingStore;
 use crate::time::Timescale;
@@ -165,16 +166,17 @@ pub(super) fn as_rendition(track: &TrickRendition) -> VideoRendition {
     }
 }
 
-/// Durations and sizes of the fragments of an I-frame track, by segment: read from the segments.
+/// Durations and sizes of the fragments of an I-frame track, by segment: read from the segments,
+/// whose sizes are known.
 ///
 /// # Errors
 /// `DataLoss` when one is not in the store or can't be read.
 pub(super) fn fragments(
     store: &BlockingStore,
     revision: &str,
-    track: &str,
-    segments: usize,
+    track: &TrackCommon,
 ) -> Result<Vec<Vec<SegmentInfo>>> {
+    let segments = track.segments.len();
     let next = AtomicUsize::new(0);
     let found = Mutex::new(vec![Vec::new(); segments]);
     let read = || -> Result<()> {
@@ -184,7 +186,8 @@ pub(super) fn fragments(
                 return Ok(());
             }
             let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
-            let table = read_fragments(store, revision, track, number)?;
+            let key = segment_key(revision, &track.id, number);
+            let table = read_fragments(store, &key, track.segments[at].bytes)?;
             let mut found = found
                 .lock()
                 .map_err(|_| Error::internal("a reader of segments panicked"))?;
@@ -206,20 +209,13 @@ pub(super) fn fragments(
     found.map_err(|_| Error::internal("a reader of segments panicked"))
 }
 
-fn read_fragments(
-    store: &BlockingStore,
-    revision: &str,
-    track: &str,
-    number: u32,
-) -> Result<Vec<SegmentInfo>> {
-    let key = segment_key(revision, track, number);
+fn read_fragments(store: &BlockingStore, key: &Key, size: u64) -> Result<Vec<SegmentInfo>> {
     let lost = |why: &str| Error::new(ErrorKind::DataLoss, format!("{key} {why}"));
-    let size = store.length(&key)?;
-    if size.is_none_or(|size| size > SEGMENT_BYTES_MAX) {
-        return Err(lost("is not in the store, or far too large"));
+    if size > SEGMENT_BYTES_MAX {
+        return Err(lost("is far too large"));
     }
     let bytes = store
-        .read(&key)?
+        .read(key)?
         .ok_or_else(|| lost("is not in the store"))?;
     let read = cmaf::read::read_segment(&bytes, bytes.len() as u64, &[]);
     let read = read.map_err(|e| lost(&format!("can't be read: {e}")))?;

@@ -10,7 +10,7 @@ use super::{PART, Workshop};
 use crate::catalog::Planned;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hls;
-use crate::layout::Key;
+use crate::layout::{Key, THUMBNAILS_FOLDER};
 use crate::media::{
     Asset, AssetId, AssetState, ChunkSpan, Failure, Job, Joining, Presentation, Priority,
     TextTrack, Work,
@@ -195,6 +195,8 @@ impl Workshop {
         }
         let title = self.shared.titles.open(asset)?;
         let Some(job) = title.maker.single(track, number) else {
+            let why = format!("{track} has no number {number} by the plan");
+            self.give_up(&asset.id, &claim.work, &Error::new(ErrorKind::NotFound, why));
             return Ok(Vec::new());
         };
         self.make_lacking(&title, &job, claim)?;
@@ -253,6 +255,9 @@ impl Workshop {
             for number in run.first_segment + 1..=run.first_segment + run.segments {
                 teller.stored(track, number);
             }
+        }
+        for number in title.maker.thumbnails(job) {
+            teller.stored(THUMBNAILS_FOLDER, number);
         }
         teller.report_now();
         Ok(())

@@ -42,6 +42,8 @@ mod moto;
 #[cfg(all(feature = "origin", feature = "transcode", feature = "aws"))]
 mod origin;
 mod packaging;
+#[cfg(all(feature = "origin", feature = "transcode"))]
+mod publishing;
 #[cfg(all(feature = "origin", feature = "transcode", feature = "aws"))]
 mod ranged;
 #[cfg(feature = "origin")]
