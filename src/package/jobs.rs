@@ -3,8 +3,8 @@
 use super::stored::Stored;
 use crate::layout::{Key, THUMBNAILS_FOLDER};
 use crate::media::{
-    AudioMethod, ChunkSpan, Job, Plan, StillsPlan, VideoCodec, VideoMethod, VideoRange, VideoRecipe,
-    VideoSpan,
+    AudioMethod, ChunkSpan, Job, Plan, StillsPlan, VideoCodec, VideoMethod, VideoRange,
+    VideoRecipe, VideoSpan,
 };
 
 /// Everything that `stored` lacks, in the order it is to be made: the start of the title first,

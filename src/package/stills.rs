@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hls;
 use crate::layout::Key;
 use crate::media::{
-    ChunkSpan, EncodedSample, Sample, SegmentInfo, StillRates, StillSpan, StillsPlan,
-    TrackCommon, TrickRendition, VideoMethod, VideoPlan, VideoRendition,
+    ChunkSpan, EncodedSample, Sample, SegmentInfo, StillRates, StillSpan, StillsPlan, TrackCommon,
+    TrickRendition, VideoMethod, VideoPlan, VideoRendition,
 };
 use crate::store::BlockingStore;
 use crate::time::Timescale;

@@ -196,7 +196,11 @@ impl Workshop {
         let title = self.shared.titles.open(asset)?;
         let Some(job) = title.maker.single(track, number) else {
             let why = format!("{track} has no number {number} by the plan");
-            self.give_up(&asset.id, &claim.work, &Error::new(ErrorKind::NotFound, why));
+            self.give_up(
+                &asset.id,
+                &claim.work,
+                &Error::new(ErrorKind::NotFound, why),
+            );
             return Ok(Vec::new());
         };
         self.make_lacking(&title, &job, claim)?;

@@ -36,7 +36,7 @@ fn options(segment_seconds: u32) -> Options {
 fn questions(segment_seconds: u32) -> (u64, u64) {
     let (store, faults) = Store::with_faults(&Store::in_memory());
     let store = BlockingStore::new(store).unwrap();
-    let source = Source::open(&fixture("talk.mp4")).unwrap();
+    let source = Source::open(fixture("talk.mp4")).unwrap();
     let options = options(segment_seconds);
     let made = package::package(source, &store, &options, &Silent, &STILL).unwrap();
     let stills = made.presentation.stills.unwrap();
@@ -76,7 +76,12 @@ fn lost_stills_are_made_when_they_are_asked_for() {
         assert!(answer.body.len() > before.len() / 2, "{url}");
         assert_eq!(std::fs::read(&file).unwrap(), answer.body, "{url}");
     }
-    for name in ["trick/0.m4s", "trick/900.m4s", "trick-9/1.m4s", "thumbs/900.jpg"] {
+    for name in [
+        "trick/0.m4s",
+        "trick/900.m4s",
+        "trick-9/1.m4s",
+        "thumbs/900.jpg",
+    ] {
         let answer = server.get(&format!("{revision}/{name}"));
         assert_eq!(answer.status, 404, "{name}: {}", answer.head);
     }
