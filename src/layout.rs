@@ -25,7 +25,7 @@
 
 use std::fmt;
 
-use crate::media::LanguageTag;
+use crate::media::{AssetId, LanguageTag};
 
 /// An object of an asset.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -144,6 +144,21 @@ pub fn is_of_stills(name: &str) -> bool {
 
 /// File name of a text track in one piece.
 pub const WHOLE_TEXT_NAME: &str = "whole.vtt";
+
+/// Folder of a server's store with what assets came from; never delivered.
+pub const SOURCES_FOLDER: &str = "src";
+/// File name of what the store itself knows of an asset, within [`source_folder`].
+pub const CARD_NAME: &str = "asset.json";
+
+/// The folder of what an asset came from: its source, captions as they were uploaded, its card.
+pub fn source_folder(asset: &AssetId) -> String {
+    format!("{SOURCES_FOLDER}/{asset}")
+}
+
+/// Where captions lie as somebody uploaded them.
+pub fn kept_text(asset: &AssetId, digest: &str) -> String {
+    format!("{}/text/{digest}", source_folder(asset))
+}
 
 /// The tags by which a CDN drops an object of `asset` before its time is up: `asset:{id}` for all
 /// that an asset has, `build:{revision}` for one way in which it was made. No tag where neither is

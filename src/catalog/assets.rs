@@ -378,7 +378,7 @@ async fn step(mut change: Change, id: &AssetId, changed: u64, state: AssetState)
     Ok(true)
 }
 
-async fn tell_state(change: &mut Change, id: &AssetId, state: AssetState) -> Result<()> {
+pub(super) async fn tell_state(change: &mut Change, id: &AssetId, state: AssetState) -> Result<()> {
     let data = json!({ "state": state.name() });
     change.event(id, "state", data).await?;
     Ok(())

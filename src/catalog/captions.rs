@@ -1,5 +1,6 @@
 //! Text tracks of an asset: one of each language and kind. Their text is in the store.
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::any::AnyRow;
 
@@ -27,7 +28,7 @@ pub struct NewCaption {
 }
 
 /// A text track.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caption {
     /// Of which asset.
     pub asset: AssetId,
@@ -55,21 +56,16 @@ impl Catalog {
         let id = TextTrack::id_of(&new.language, new.kind);
         let mut change = self.change().await?;
         let replaced = delete(&mut change, &new.asset, &id).await?;
-        let insert = "INSERT INTO caption (asset, id, language, kind, name, digest, created_at) \
-            SELECT id, $2, $3, $4, $5, $6, $7 FROM asset WHERE id = $1";
-        let now = change.now_millis();
-        let done = sqlx::query(insert)
-            .bind(new.asset.as_str())
-            .bind(id)
-            .bind(new.language.as_str())
-            .bind(new.kind.name())
-            .bind(new.name.as_str())
-            .bind(new.digest.as_str())
-            .bind(now)
-            .execute(change.sql())
-            .await
-            .map_err(failed("adding captions"))?;
-        if done.rows_affected() == 0 {
+        let caption = Caption {
+            asset: new.asset.clone(),
+            id,
+            language: new.language.clone(),
+            name: new.name.clone(),
+            kind: new.kind,
+            digest: new.digest.clone(),
+            created_at_millis: change.now_millis(),
+        };
+        if !insert(&mut change, &caption).await? {
             let message = format!("there is no asset {}; it may have been removed", new.asset);
             return Err(Error::new(ErrorKind::NotFound, message));
         }
@@ -105,6 +101,24 @@ impl Catalog {
         }
         Ok(removed)
     }
+}
+
+/// Adds a row; `false` where the asset is gone.
+pub(super) async fn insert(change: &mut Change, caption: &Caption) -> Result<bool> {
+    let insert = "INSERT INTO caption (asset, id, language, kind, name, digest, created_at) \
+        SELECT id, $2, $3, $4, $5, $6, $7 FROM asset WHERE id = $1";
+    let done = sqlx::query(insert)
+        .bind(caption.asset.as_str())
+        .bind(caption.id.as_str())
+        .bind(caption.language.as_str())
+        .bind(caption.kind.name())
+        .bind(caption.name.as_str())
+        .bind(caption.digest.as_str())
+        .bind(caption.created_at_millis)
+        .execute(change.sql())
+        .await
+        .map_err(failed("adding captions"))?;
+    Ok(done.rows_affected() > 0)
 }
 
 async fn delete(change: &mut Change, asset: &AssetId, id: &str) -> Result<Option<Caption>> {

@@ -21,6 +21,7 @@
 //! with whoever does the work.
 
 mod assets;
+mod backup;
 mod bus;
 mod captions;
 mod change;
@@ -33,6 +34,7 @@ mod listener;
 mod migrations;
 mod place;
 mod pool;
+mod restore;
 mod row;
 #[cfg(all(test, feature = "postgres"))]
 mod server;

@@ -198,11 +198,29 @@ pub(super) async fn wait_for_turn(file: PathBuf) -> Result<File> {
 
 /// Makes the file, if there is none, so that only its owner can read it: it holds secrets.
 fn make_private(file: &Path) -> Result<()> {
-    match private().create_new(true).open(file) {
-        Ok(_) => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(Error::io(format!("making {}", file.display()), e)),
+    match create_private(file) {
+        Err(e) if e.kind() == ErrorKind::Conflict => Ok(()),
+        made => made,
     }
+}
+
+/// Makes a file that only its owner can read.
+///
+/// # Errors
+/// `Conflict` if it is there already.
+pub(super) fn create_private(file: &Path) -> Result<()> {
+    let shown = file.display();
+    private()
+        .create_new(true)
+        .open(file)
+        .map(drop)
+        .map_err(|e| {
+            if e.kind() == std::io::ErrorKind::AlreadyExists {
+                let message = format!("{shown} is there already; name another file");
+                return Error::new(ErrorKind::Conflict, message);
+            }
+            Error::io(format!("making {shown}"), e)
+        })
 }
 
 fn private() -> OpenOptions {

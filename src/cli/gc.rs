@@ -36,6 +36,12 @@ fn told(found: &Leftovers, dry_run: bool) -> String {
     for asset in &found.sources {
         let _ = writeln!(text, "src/{asset}");
     }
+    for asset in &found.unlisted {
+        let _ = writeln!(
+            text,
+            "{asset} is in the store and not in the catalog: `headwater catalog rebuild` lists it again"
+        );
+    }
     let count = found.objects.len() + found.sources.len();
     let verb = if dry_run {
         "would be removed"

@@ -5,6 +5,8 @@
 
 mod batch;
 #[cfg(feature = "origin")]
+mod catalog;
+#[cfg(feature = "origin")]
 mod cloudfront;
 mod dump;
 #[cfg(feature = "origin")]
@@ -63,6 +65,9 @@ enum Command {
     /// Remove what is stored without an asset that it belongs to
     #[cfg(feature = "origin")]
     Gc(gc::Arguments),
+    /// Make the catalog of a server anew, or keep a copy of it
+    #[cfg(feature = "origin")]
+    Catalog(catalog::Arguments),
     /// Put Amazon CloudFront in front of the server: infrastructure, and a check of it
     #[cfg(feature = "origin")]
     Cloudfront(cloudfront::Arguments),
@@ -93,6 +98,8 @@ pub fn run() -> ExitCode {
         Command::Sign(arguments) => sign::run(&arguments),
         #[cfg(feature = "origin")]
         Command::Gc(arguments) => gc::run(&arguments),
+        #[cfg(feature = "origin")]
+        Command::Catalog(arguments) => catalog::run(&arguments),
         #[cfg(feature = "origin")]
         Command::Cloudfront(arguments) => cloudfront::run(&arguments),
     };

@@ -14,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::layout::{RECORD_NAME, is_revision};
+use crate::layout::{CARD_NAME, RECORD_NAME, SOURCES_FOLDER, is_revision};
 use crate::media::{Asset, AssetState};
 use crate::store::{Listed, Store};
 
@@ -25,6 +25,9 @@ pub struct Leftovers {
     pub objects: BTreeMap<String, u64>,
     /// Folders of sources without an asset.
     pub sources: Vec<String>,
+    /// Assets that the store knows and the catalog doesn't. Nothing of theirs is left over: more likely
+    /// the catalog is lost than they are.
+    pub unlisted: Vec<String>,
     /// Objects of the store that an asset, or a presentation packaged by hand, explains.
     pub explained: u64,
 }
@@ -92,6 +95,9 @@ fn folder_of(key: &str) -> Option<(&str, &str, String)> {
                 None => ("v", asset, format!("v/{asset}")),
             })
         }
+        (SOURCES_FOLDER, asset) => {
+            Some((SOURCES_FOLDER, asset, format!("{SOURCES_FOLDER}/{asset}")))
+        }
         _ => None,
     }
 }
@@ -105,13 +111,23 @@ fn find(known: &Known, objects: &[Listed], data: &Path) -> Result<Leftovers> {
         .map(|(asset, _)| asset)
         .filter(|asset| !known.assets.contains_key(*asset))
         .collect();
-    let mut found = Leftovers::default();
+    let unlisted = unlisted(known, objects);
+    let mut found = Leftovers {
+        unlisted: unlisted
+            .assets
+            .iter()
+            .map(|&asset| asset.to_owned())
+            .collect(),
+        ..Leftovers::default()
+    };
     for object in objects {
         let Some((room, name, folder)) = folder_of(&object.key) else {
             continue;
         };
         let explained = match (room, known.assets.get(name)) {
-            ("r", _) => known.revisions.contains(name),
+            ("r", _) => known.revisions.contains(name) || unlisted.revisions.contains(name),
+            (_, None) if unlisted.assets.contains(name) => true,
+            (SOURCES_FOLDER, asset) => asset.is_some(),
             (_, Some(Some(revision))) => {
                 folder == format!("v/{name}") || folder.ends_with(&format!("/{revision}"))
             }
@@ -126,10 +142,44 @@ fn find(known: &Known, objects: &[Listed], data: &Path) -> Result<Leftovers> {
         }
     }
     found.sources = sources(data)?;
-    found
-        .sources
-        .retain(|asset| !known.assets.contains_key(asset));
+    found.sources.retain(|asset| {
+        // Of a store in the data folder it is listed above.
+        let listed = found
+            .objects
+            .contains_key(&format!("{SOURCES_FOLDER}/{asset}"));
+        !listed && !known.assets.contains_key(asset) && !unlisted.assets.contains(asset.as_str())
+    });
     Ok(found)
+}
+
+/// What only the store knows.
+#[derive(Debug, Default)]
+struct Unlisted<'a> {
+    assets: BTreeSet<&'a str>,
+    revisions: BTreeSet<&'a str>,
+}
+
+fn unlisted<'a>(known: &Known, objects: &'a [Listed]) -> Unlisted<'a> {
+    let mut unlisted = Unlisted::default();
+    let parts = |object: &'a Listed| {
+        let (room, rest) = object.key.split_once('/')?;
+        let (asset, rest) = rest.split_once('/')?;
+        Some((room, asset, rest))
+    };
+    for (room, asset, rest) in objects.iter().filter_map(parts) {
+        if (room, rest) == (SOURCES_FOLDER, CARD_NAME) && !known.assets.contains_key(asset) {
+            unlisted.assets.insert(asset);
+        }
+    }
+    for (room, asset, rest) in objects.iter().filter_map(parts) {
+        if room == "v" && unlisted.assets.contains(asset) {
+            let first = rest.split('/').next();
+            unlisted
+                .revisions
+                .extend(first.filter(|part| is_revision(part)));
+        }
+    }
+    unlisted
 }
 
 fn sources(data: &Path) -> Result<Vec<String>> {
@@ -171,6 +221,7 @@ mod tests {
 
     const NEW: &str = "0123456789abcdef0123456789abcdef";
     const OLD: &str = "fedcba9876543210fedcba9876543210";
+    const LOST: &str = "00000000000000000000000000000000";
 
     fn object(key: String) -> Listed {
         Listed { key, size: 10 }
@@ -194,6 +245,12 @@ mod tests {
             format!("v/mine/{OLD}/v720/1.m4s"),
             format!("r/{NEW}/plan.json"),
             format!("r/{OLD}/plan.json"),
+            "src/cats/asset.json".to_owned(),
+            "src/broken/text/0".to_owned(),
+            "src/lost/asset.json".to_owned(),
+            "src/lost/source".to_owned(),
+            format!("v/lost/{LOST}/v720/1.m4s"),
+            format!("r/{LOST}/plan.json"),
             "catalog.sqlite".to_owned(),
         ]
         .map(object)
@@ -202,11 +259,13 @@ mod tests {
         let folders: Vec<&str> = found.objects.keys().map(String::as_str).collect();
         let old = [
             format!("r/{OLD}"),
+            "src/broken".to_owned(),
             format!("v/cats/{OLD}"),
             format!("v/gone/{NEW}"),
         ];
         assert_eq!(folders, old);
         assert_eq!(found.sources, ["gone"]);
-        assert_eq!(found.explained, 6);
+        assert_eq!(found.unlisted, ["lost"]);
+        assert_eq!(found.explained, 11);
     }
 }

@@ -9,6 +9,7 @@ mod front;
 mod health;
 mod leftovers;
 mod options;
+mod rebuild;
 mod resume;
 mod workshop;
 
@@ -38,6 +39,7 @@ use crate::wire;
 use crate::worker::{Workers, Workshop};
 use health::Health;
 pub use leftovers::{Leftovers, leftovers};
+pub use rebuild::{LeftOut, Rebuilt, back_up, rebuild};
 use workshop::ForApi;
 
 /// The sockets a server listens on.

@@ -143,6 +143,14 @@ impl BlockingStore {
         self.wait(self.store.write_document(name, bytes))
     }
 
+    /// As [`Store::remove_document`].
+    ///
+    /// # Errors
+    /// As [`Store::remove_document`].
+    pub fn remove_document(&self, name: &str) -> Result<()> {
+        self.wait(self.store.remove_document(name))
+    }
+
     /// As [`Store::take_over`].
     ///
     /// # Errors

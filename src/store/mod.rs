@@ -322,6 +322,17 @@ impl Store {
         put.map(drop).map_err(|e| from_store(e, name))
     }
 
+    /// Removes a document; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the store is away.
+    pub async fn remove_document(&self, name: &str) -> Result<()> {
+        match self.backend.delete(&self.path(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(from_store(e, name)),
+        }
+    }
+
     /// Removes an object; one that is not there is no error.
     ///
     /// # Errors
@@ -336,10 +347,7 @@ impl Store {
 
     async fn remove_both(&self, place: Place) -> Result<()> {
         for path in [Some(place.path), place.sidecar].into_iter().flatten() {
-            match self.backend.delete(&self.path(&path)).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(e) => return Err(from_store(e, &path)),
-            }
+            self.remove_document(&path).await?;
         }
         Ok(())
     }

@@ -3,13 +3,15 @@
 //! Captions are the asset's, not the revision's: the entry points name them, the manifests that
 //! stay for ever don't. Their text as it was uploaded lies beside the source.
 
-use std::path::PathBuf;
 use std::sync::PoisonError;
 
+use bytes::Bytes;
+
 use super::Workshop;
+use super::card::Card;
 use crate::catalog::{Caption, NewCaption};
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::Key;
+use crate::layout::{self, Key};
 use crate::media::{Asset, AssetId, AssetState, Presentation, TextKind};
 use crate::package;
 use crate::package::captions::{self, Captions, Labels};
@@ -114,20 +116,22 @@ impl Workshop {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let asset = self.block_on(shared.catalog.asset(id))?;
-        let alive = asset.is_some_and(|asset| asset.state != AssetState::Failed);
-        if !alive || removing.contains(id) {
+        let alive = asset.filter(|asset| asset.state != AssetState::Failed);
+        let Some(asset) = alive.filter(|_| !removing.contains(id)) else {
             let message = format!("the asset {id} was removed or has failed");
             return Err(Error::new(ErrorKind::Conflict, message));
-        }
+        };
         let store = shared.store.asset(id);
         let mut presentation = package::published(&store, revision)?;
-        for caption in self.block_on(shared.catalog.captions(id))? {
+        let captions = self.block_on(shared.catalog.captions(id))?;
+        for caption in &captions {
             // One that is just being removed has no text any more.
-            if let Some(upload) = self.read_text(&caption)? {
+            if let Some(upload) = self.read_text(caption)? {
                 let made = objects(&presentation, &upload)?;
                 captions::put(&mut presentation.text, made.track);
             }
         }
+        Card::new(asset, revision, captions).write(&shared.store)?;
         package::write_entries(&store, &presentation)
     }
 
@@ -149,42 +153,26 @@ impl Workshop {
         Ok(())
     }
 
-    fn text_file(&self, asset: &AssetId, digest: &str) -> PathBuf {
-        let data = &self.shared.options.data;
-        data.join(format!("src/{asset}/text/{digest}"))
-    }
-
     fn keep_text(&self, asset: &AssetId, digest: &str, body: &[u8]) -> Result<()> {
-        let file = self.text_file(asset, digest);
-        let folder = file.parent().unwrap_or(&file);
-        std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&file, body))
-            .map_err(|e| Error::io("keeping the captions", e))
+        let name = layout::kept_text(asset, digest);
+        let body = Bytes::copy_from_slice(body);
+        self.shared.store.write_document(&name, body)
     }
 
     fn read_text(&self, caption: &Caption) -> Result<Option<CaptionUpload>> {
-        let file = self.text_file(&caption.asset, &caption.digest);
-        let body = match std::fs::read(file) {
-            Ok(body) => body,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::io("reading kept captions", e)),
-        };
-        Ok(Some(CaptionUpload {
+        let name = layout::kept_text(&caption.asset, &caption.digest);
+        let body = self.shared.store.document(&name)?;
+        Ok(body.map(|body| CaptionUpload {
             language: caption.language.as_str().to_owned(),
             name: caption.name.clone(),
             kind: caption.kind,
-            body,
+            body: body.into(),
         }))
     }
 
     fn drop_text(&self, caption: &Caption) -> Result<()> {
-        let file = self.text_file(&caption.asset, &caption.digest);
-        match std::fs::remove_file(file) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("removing captions", e))
-            }
-            _ => Ok(()),
-        }
+        let name = layout::kept_text(&caption.asset, &caption.digest);
+        self.shared.store.remove_document(&name)
     }
 }
 

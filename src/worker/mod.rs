@@ -9,6 +9,7 @@
 //! again.
 
 mod captions;
+mod card;
 mod progress;
 mod removal;
 mod tasks;
@@ -25,6 +26,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
 pub use captions::CaptionUpload;
+pub use card::Card;
 
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use super::{PART, Workshop};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
+use crate::layout::source_folder;
 use crate::media::{Asset, AssetId};
 use crate::store::asset_folder;
 use crate::telemetry::tell_operator;
@@ -65,8 +66,11 @@ impl Workshop {
         }
     }
 
+    /// Removes what lies in the store, and what lies beside this server.
     async fn remove_source(&self, asset: &AssetId) -> Result<()> {
-        let folder = self.shared.options.data.join(format!("src/{asset}"));
+        let folder = source_folder(asset);
+        self.shared.store.store().remove_folder(&folder).await?;
+        let folder = self.shared.options.data.join(folder);
         match tokio::fs::remove_dir_all(&folder).await {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::io("removing the source", e))

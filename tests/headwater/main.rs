@@ -46,6 +46,8 @@ mod packaging;
 mod publishing;
 #[cfg(all(feature = "origin", feature = "transcode", feature = "aws"))]
 mod ranged;
+#[cfg(all(feature = "origin", feature = "transcode"))]
+mod rebuild;
 #[cfg(feature = "origin")]
 mod server;
 #[cfg(feature = "origin")]
