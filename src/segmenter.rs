@@ -233,6 +233,7 @@ mod tests {
             disposition: Disposition::default(),
             dolby: Vec::new(),
             objects: None,
+            level: None,
         }
     }
 

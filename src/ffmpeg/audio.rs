@@ -9,10 +9,14 @@ use ffmpeg_next as ffmpeg;
 use super::aac::{AacEncoder, FRAME};
 use super::decode::{Decoder, Kind};
 use super::heartbeat::Heartbeat;
+use super::leveller::Leveller;
 use super::loudness::Meter;
-use super::sys::{self, Resampler, SoundShape};
+use super::sys::{self, Mix, Resampler, SoundShape};
 use crate::error::{Error, Result};
-use crate::media::{AudioTask, EncodedSample, LoudnessPart, TaskFiles, TaskOutput, TaskSummary};
+use crate::media::{
+    AudioTask, Damage, EncodedSample, Level, LoudnessPart, TaskFiles, TaskOutput, TaskSample,
+    TaskSummary,
+};
 use crate::time::{NonZeroU64, Rounding, gcd, scale};
 
 /// Silence is made in pieces of so many samples.
@@ -27,12 +31,15 @@ pub(super) fn run(
     files: &TaskFiles,
     output: &dyn TaskOutput,
 ) -> Result<TaskSummary> {
-    let mut encoders = Encoders::open(task, output)?;
+    let mut voices = vec![Voice::open(task, output)?];
     let mut report = (Vec::new(), 0);
     if !task.samples.is_empty() {
-        report = decode(task, files, output, &mut encoders)?;
+        report = decode(task, &task.samples, files, output, &mut voices)?;
     }
-    let (configs, loudness) = encoders.finish()?;
+    let (mut configs, mut loudness) = (Vec::new(), LoudnessPart::default());
+    for voice in voices {
+        (configs, loudness) = voice.finish()?;
+    }
     Ok(TaskSummary {
         configs,
         loudness: Some(loudness),
@@ -41,12 +48,15 @@ pub(super) fn run(
     })
 }
 
-fn decode(
+/// Decodes `samples` of the track that `task` describes, for all of `voices`; gives what was damaged
+/// and how many frames there were.
+pub(super) fn decode(
     task: &AudioTask,
+    samples: &[TaskSample],
     files: &TaskFiles,
     output: &dyn TaskOutput,
-    encoders: &mut Encoders<'_>,
-) -> Result<(Vec<crate::media::Damage>, u64)> {
+    voices: &mut [Voice<'_>],
+) -> Result<(Vec<Damage>, u64)> {
     let kind = Kind::Audio {
         sample_rate: task.source_sample_rate,
         channels: task.source_channels,
@@ -54,18 +64,46 @@ fn decode(
         bitrate: task.source_bitrate,
     };
     let mut decoder = Decoder::open(&task.codec, &task.config, task.timescale, kind, 1)?;
-    let mut placer = Placer::new(task);
     let heartbeat = Heartbeat::new(output);
-    for sample in &task.samples {
-        decoder.push(files, sample, &mut |frame| placer.push(&frame, encoders))?;
+    for sample in samples {
+        decoder.push(files, sample, &mut |frame| push(voices, &frame))?;
         heartbeat.beat()?;
-        if encoders.is_full() {
+        if voices.iter().all(|voice| voice.encoders.is_full()) {
             break;
         }
     }
-    decoder.finish(&mut |frame| placer.push(&frame, encoders))?;
-    placer.finish(encoders)?;
+    decoder.finish(&mut |frame| push(voices, &frame))?;
     decoder.report()
+}
+
+fn push(voices: &mut [Voice<'_>], frame: &ffmpeg::Frame) -> Result<()> {
+    voices.iter_mut().try_for_each(|voice| voice.push(frame))
+}
+
+/// One way to hear a track: placed, mixed, levelled, measured and encoded.
+pub(super) struct Voice<'a> {
+    placer: Placer<'a>,
+    encoders: Encoders<'a>,
+}
+
+impl<'a> Voice<'a> {
+    /// For the channels, level and encoders of `task`.
+    pub(super) fn open(task: &'a AudioTask, output: &'a dyn TaskOutput) -> Result<Self> {
+        Ok(Self {
+            placer: Placer::new(task),
+            encoders: Encoders::open(task, output)?,
+        })
+    }
+
+    fn push(&mut self, frame: &ffmpeg::Frame) -> Result<()> {
+        self.placer.push(frame, &mut self.encoders)
+    }
+
+    /// Ends it; gives the encoders' configurations, and how loud it was.
+    pub(super) fn finish(mut self) -> Result<(Vec<Vec<u8>>, LoudnessPart)> {
+        self.placer.finish(&mut self.encoders)?;
+        self.encoders.finish()
+    }
 }
 
 /// Puts decoded sound where its time says, without gaps, mixed to the output's channels.
@@ -112,13 +150,7 @@ impl<'a> Placer<'a> {
         let position = frame
             .pts()
             .map(|time| position_of(self.task, time, track.rate));
-        let mut planes = mix(
-            &mut self.mixer,
-            frame,
-            shape,
-            self.task.channels,
-            track.rate,
-        )?;
+        let mut planes = mix(&mut self.mixer, frame, shape, self.task, track.rate)?;
         track.place(position, &mut planes, self.task, encoders)
     }
 
@@ -158,17 +190,22 @@ fn mix(
     mixer: &mut Option<(SoundShape, Resampler)>,
     frame: &ffmpeg::Frame,
     shape: SoundShape,
-    channels: u16,
+    task: &AudioTask,
     rate: u32,
 ) -> Result<Vec<Vec<f32>>> {
     let kind = SoundShape {
         samples: 0,
         ..shape
     };
+    let channels = task.channels;
     let doubled = shape.channels == 1 && channels == 2;
+    let mix = match task.level {
+        Some(_) => Mix::Full,
+        None => Mix::Scaled,
+    };
     let mut current = match mixer.take() {
         Some((made_for, current)) if made_for == kind => current,
-        _ => Resampler::new(kind, if doubled { 1 } else { channels }, rate)?,
+        _ => Resampler::new(kind, if doubled { 1 } else { channels }, rate, mix)?,
     };
     let mut planes = planes_for(if doubled { 1 } else { channels });
     current.push_frame(frame, &mut planes)?;
@@ -270,6 +307,7 @@ struct Encoders<'a> {
     /// PCM frames still to push into the encoders.
     left: u32,
     untouched: bool,
+    leveller: Option<Leveller>,
     meter: Meter,
 }
 
@@ -290,7 +328,8 @@ impl<'a> Encoders<'a> {
         // An encoder's first frame covers the samples before the first one pushed, so for frame
         // f, which covers `f * 1024 - priming ..`, pushing starts a frame later than that.
         let frame = i64::try_from(FRAME).unwrap_or(0);
-        let start = (i64::from(task.first_frame - task.head) + 1) * frame - i64::from(task.priming);
+        let first = (i64::from(task.first_frame - task.head) + 1) * frame - i64::from(task.priming);
+        let start = first - i64::from(Level::run_in(task.level)) * frame;
         Ok(Self {
             task,
             output,
@@ -300,7 +339,8 @@ impl<'a> Encoders<'a> {
             waiting: planes_for(task.channels),
             left: task.head + task.frames + LOOKAHEAD,
             untouched: true,
-            meter: Meter::open(task, start)?,
+            leveller: Leveller::open(task),
+            meter: Meter::open(task, first)?,
         })
     }
 
@@ -388,18 +428,29 @@ impl<'a> Encoders<'a> {
                 .iter()
                 .filter_map(|plane| plane.get(used..used + FRAME))
                 .collect();
-            self.meter.push(&planes)?;
-            for (rendition, (encoder, count)) in (0_u32..).zip(&mut self.encoders) {
-                let mut outlet = Outlet {
-                    task: self.task,
-                    output: self.output,
-                    rendition,
-                    count,
-                };
-                encoder.push(&planes, &mut |data| outlet.take(data))?;
-            }
             used += FRAME;
-            self.left -= 1;
+            let Some(leveller) = &mut self.leveller else {
+                self.left -= 1;
+                encode(
+                    self.task,
+                    self.output,
+                    &mut self.meter,
+                    &mut self.encoders,
+                    &planes,
+                )?;
+                continue;
+            };
+            if let Some(ready) = leveller.push(&planes) {
+                self.left -= 1;
+                let planes: Vec<&[f32]> = ready.iter().map(Vec::as_slice).collect();
+                encode(
+                    self.task,
+                    self.output,
+                    &mut self.meter,
+                    &mut self.encoders,
+                    &planes,
+                )?;
+            }
         }
         if self.left == 0 {
             used = waiting;
@@ -433,6 +484,27 @@ impl<'a> Encoders<'a> {
         }
         Ok((configs, self.meter.finish()))
     }
+}
+
+/// Measures a frame and gives it to every encoder.
+fn encode(
+    task: &AudioTask,
+    output: &dyn TaskOutput,
+    meter: &mut Meter,
+    encoders: &mut [(AacEncoder, u32)],
+    planes: &[&[f32]],
+) -> Result<()> {
+    meter.push(planes)?;
+    for (rendition, (encoder, count)) in (0_u32..).zip(encoders) {
+        let mut outlet = Outlet {
+            task,
+            output,
+            rendition,
+            count,
+        };
+        encoder.push(planes, &mut |data| outlet.take(data))?;
+    }
+    Ok(())
 }
 
 /// Sends on the frames to keep.

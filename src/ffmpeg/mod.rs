@@ -19,9 +19,12 @@ mod hevc;
 mod index;
 mod jpeg;
 mod language;
+mod leveller;
 mod light;
+mod limiter;
 mod locate;
 mod loudness;
+mod measure;
 mod order;
 mod picture;
 mod poster;
@@ -56,6 +59,7 @@ pub fn run(task: Task, files: &TaskFiles, output: &dyn TaskOutput) -> Result<Tas
         }
         Task::Video(task) => video::run(&task, files, output).map(TaskResult::Summary),
         Task::Audio(task) => audio::run(&task, files, output).map(TaskResult::Summary),
+        Task::Measure(task) => measure::run(&task, files, output).map(TaskResult::Measured),
         Task::Scan(task) => scan::run(&task, files, output).map(TaskResult::Scanned),
         Task::Configure(task) => configure::run(&task, files, output).map(TaskResult::Configured),
     }

@@ -510,6 +510,15 @@ pub(super) fn sound_shape(frame: &ffmpeg::Frame) -> SoundShape {
     }
 }
 
+/// At which level more channels are mixed into fewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mix {
+    /// So that the sum can't be over full scale.
+    Scaled,
+    /// As ITU-R BS.775 has it: front channels as they are. The sum may be over full scale.
+    Full,
+}
+
 /// Mixes, converts and resamples sound to planar 32-bit float.
 pub(super) struct Resampler {
     context: *mut ffi::SwrContext,
@@ -523,7 +532,7 @@ unsafe impl Send for Resampler {}
 
 impl Resampler {
     /// From sound of `shape` to `channels` channels at `rate`.
-    pub(super) fn new(shape: SoundShape, channels: u16, rate: u32) -> Result<Self> {
+    pub(super) fn new(shape: SoundShape, channels: u16, rate: u32, mix: Mix) -> Result<Self> {
         let mut context: *mut ffi::SwrContext = ptr::null_mut();
         // SAFETY: layouts are plain values here (native or default order: nothing to free); the
         // format comes from a decoder or from our own constant; `context` receives an owned
@@ -556,10 +565,15 @@ impl Resampler {
         if code < 0 {
             return Err(from_code("setting up the sound converter", code));
         }
-        // Float output is not normalised unless told so: a 5.1 mix-down would clip.
+        let largest_sum = match mix {
+            Mix::Scaled => 1.0,
+            // More than any.
+            Mix::Full => 1000.0,
+        };
         // SAFETY: a live context; the option name is a C string.
         let code = unsafe {
-            ffi::av_opt_set_double(made.context.cast(), c"rematrix_maxval".as_ptr(), 1.0, 0);
+            let name = c"rematrix_maxval".as_ptr();
+            ffi::av_opt_set_double(made.context.cast(), name, largest_sum, 0);
             ffi::swr_init(made.context)
         };
         if code < 0 {
@@ -577,7 +591,7 @@ impl Resampler {
             mask: 0,
             samples: 0,
         };
-        Self::new(shape, channels, to)
+        Self::new(shape, channels, to, Mix::Scaled)
     }
 
     /// Converts a decoded frame; `shape` must be what this converter was made for.

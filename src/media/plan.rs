@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Chapter, Codec, Colour, Disposition, EncryptionPlan, Light, Orientation, PixelAspect, Preset,
-    Scan, StillsPlan, TextRendition, VideoCodec, VideoRange,
+    Chapter, Codec, Colour, Disposition, EncryptionPlan, Level, Light, Orientation, PixelAspect,
+    Preset, Scan, StillsPlan, TextRendition, VideoCodec, VideoRange,
 };
 use crate::time::{FrameRate, Ticks, Timescale};
 
@@ -310,6 +310,9 @@ pub struct AudioRendition {
     /// Complexity index of the Atmos objects within (joint object coding).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects: Option<u8>,
+    /// What is done to its level, where it is encoded; nothing without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
 }
 
 /// What was seen in the samples of an AC-3 or E-AC-3 track that all are alike, one frame each.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Encryption, Scheme, VideoCodec};
+use super::{Encryption, LoudnessTarget, Scheme, VideoCodec};
 use crate::error::{Error, Result};
 
 /// When a source's own encoded samples are repackaged instead of encoded anew.
@@ -124,6 +124,9 @@ pub struct Policy {
     pub codecs: Vec<VideoCodec>,
     /// What becomes of pictures of high dynamic range.
     pub hdr: Hdr,
+    /// Bring every sound track to this loudness; levels stay as they are without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loudness: Option<LoudnessTarget>,
 }
 
 impl Default for Policy {
@@ -144,6 +147,7 @@ impl Default for Policy {
             encryption: None,
             codecs: vec![VideoCodec::H264],
             hdr: Hdr::Convert,
+            loudness: None,
         }
     }
 }
@@ -194,7 +198,18 @@ impl Policy {
                 "policy: rung {rung} can't be made; the short side must be 64 to 4320"
             ))),
             None => self.encryption.as_ref().map_or(Ok(()), Encryption::check),
+        }?;
+        self.check_loudness()
+    }
+
+    fn check_loudness(&self) -> Result<()> {
+        if self.loudness.is_some() && self.passthrough == Passthrough::Only {
+            return Err(Error::invalid(
+                "policy: loudness asks for other levels, and passthrough = \"only\" decodes nothing; \
+                 leave one out",
+            ));
         }
+        self.loudness.as_ref().map_or(Ok(()), LoudnessTarget::check)
     }
 
     fn check_codecs(&self) -> Result<()> {
@@ -255,5 +270,28 @@ mod tests {
             assert!(policy(lines, "aes-128").check().is_ok());
         }
         assert!(policy("", "cbcs").check().is_ok());
+    }
+
+    #[test]
+    fn a_loudness_that_is_none_is_refused() {
+        let check = |text: &str| {
+            let policy: Policy = toml::from_str(text).unwrap();
+            policy.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(check("loudness = {}"), Ok(()));
+        assert_eq!(
+            check("loudness = { target_lufs = -23.0, peak_dbtp = -2.0 }"),
+            Ok(())
+        );
+        for (text, word) in [
+            ("loudness = { target_lufs = 0.0 }", "target_lufs is 0"),
+            ("loudness = { target_lufs = nan }", "target_lufs is NaN"),
+            ("loudness = { peak_dbtp = 1 }", "peak_dbtp is 1"),
+            ("passthrough = \"only\"\nloudness = {}", "decodes nothing"),
+        ] {
+            let refused = check(text).unwrap_err();
+            assert!(refused.contains(word), "{refused}");
+        }
+        assert!(toml::from_str::<Policy>("loudness = { lufs = -16.0 }").is_err());
     }
 }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, PicturePlan, Place, ScanCount, ScanTask, StillsTask, VideoRecipe};
+use super::{Codec, Level, PicturePlan, Place, ScanCount, ScanTask, StillsTask, VideoRecipe};
 use crate::time::{FrameRate, Timescale};
 
 /// Work for one child process.
@@ -21,6 +21,8 @@ pub enum Task {
     Configure(ConfigureTask),
     /// Look whether pictures are interlaced.
     Scan(ScanTask),
+    /// Decode a stretch of sound, tell how loud it is.
+    Measure(MeasureTask),
 }
 
 /// Index the source given as descriptor with libavformat.
@@ -156,6 +158,18 @@ pub struct AudioTask {
     pub source_block_align: u32,
     /// Bits a second of the source, as the container says, or 0.
     pub source_bitrate: u32,
+    /// What is done to the level before encoding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+}
+
+/// Decode a stretch of sound and measure it in one way or several.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MeasureTask {
+    /// Samples in decode order, for all of `sounds`.
+    pub samples: Vec<TaskSample>,
+    /// What to hear of one source track: tasks without samples and renditions of their own.
+    pub sounds: Vec<AudioTask>,
 }
 
 /// One rendition in an [`AudioTask`].
@@ -327,6 +341,8 @@ pub enum TaskResult {
     Summary(TaskSummary),
     /// Of a scan task.
     Scanned(ScanCount),
+    /// Of a measure task: one part for each sound.
+    Measured(Vec<LoudnessPart>),
     /// Of a configure task. Its poster has gone to the [`TaskOutput`].
     Configured(Configured),
 }

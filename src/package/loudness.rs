@@ -45,8 +45,9 @@ pub(super) fn keep(
 #[derive(Debug, Default)]
 pub(super) struct Measured(BTreeMap<Sound, Parts>);
 
+/// What was measured of one sound, part by part.
 #[derive(Debug, Default)]
-struct Parts {
+pub(super) struct Parts {
     /// Loudness of each tenth of a second by its number.
     tenths: BTreeMap<u32, i16>,
     peak_centi_dbtp: Option<i32>,
@@ -78,19 +79,25 @@ impl Measured {
     pub(super) fn of(&self, rendition: &AudioRendition) -> Option<Loudness> {
         let sound = (rendition.source_track, rendition.channels);
         let parts = self.0.get(&sound).filter(|_| rendition.form.is_aac())?;
-        let tenth = u64::from(rendition.sample_rate / 10).max(1);
-        let count = u32::try_from(rendition.samples / tenth).ok()?;
-        let tenths: Option<Vec<i16>> = (0..count)
-            .map(|number| parts.tenths.get(&number).copied())
-            .collect();
-        loudness::of_tenths(&tenths?, parts.peak_centi_dbtp?)
+        parts.loudness(rendition)
     }
 }
 
 impl Parts {
-    fn add(&mut self, part: &LoudnessPart) {
-        self.tenths
-            .extend((part.first_tenth..).zip(part.tenths.iter().copied()));
+    /// The loudness of all of a rendition; `None` where a part of it is missing, and for silence.
+    pub(super) fn loudness(&self, rendition: &AudioRendition) -> Option<Loudness> {
+        let tenth = u64::from(rendition.sample_rate / 10).max(1);
+        let count = u32::try_from(rendition.samples / tenth).ok()?;
+        let tenths: Option<Vec<i16>> = (0..count)
+            .map(|number| self.tenths.get(&number).copied())
+            .collect();
+        loudness::of_tenths(&tenths?, self.peak_centi_dbtp?)
+    }
+
+    pub(super) fn add(&mut self, part: &LoudnessPart) {
+        // A number past the last one that can be is nobody's: the list ends there.
+        let numbers = part.first_tenth..u32::MAX;
+        self.tenths.extend(numbers.zip(part.tenths.iter().copied()));
         let peak = self.peak_centi_dbtp.unwrap_or(part.peak_centi_dbtp);
         self.peak_centi_dbtp = Some(peak.max(part.peak_centi_dbtp));
     }

@@ -18,6 +18,7 @@ mod damage;
 mod init;
 mod jobs;
 mod kept_index;
+mod level;
 mod loudness;
 mod make;
 mod maker;

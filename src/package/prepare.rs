@@ -112,7 +112,7 @@ pub fn reopen(
     let indexed = match cheap_index(&source, &plan, store, stop)? {
         Some(index) => Indexed {
             source,
-            index,
+            index: Arc::new(index),
             spool: None,
             scratch: scratch.map(Path::to_path_buf),
             was_dear: false,
@@ -145,11 +145,11 @@ fn unwatched(stop: &AtomicBool) -> impl FnMut(u64) -> Result<()> {
 }
 
 /// A source and its index.
-struct Indexed {
-    source: Source,
-    index: SourceIndex,
-    spool: Option<File>,
-    scratch: Option<PathBuf>,
+pub(super) struct Indexed {
+    pub(super) source: Source,
+    pub(super) index: Arc<SourceIndex>,
+    pub(super) spool: Option<File>,
+    pub(super) scratch: Option<PathBuf>,
     was_dear: bool,
 }
 
@@ -165,7 +165,7 @@ impl Indexed {
         Ok(Self {
             was_dear: source.was_dear(),
             source,
-            index,
+            index: Arc::new(index),
             spool,
             scratch: scratch.map(Path::to_path_buf),
         })
@@ -178,9 +178,13 @@ impl Indexed {
         sandbox: &sandbox::Options,
         stop: &AtomicBool,
     ) -> Result<plan::Inspection> {
-        Ok(plan::Inspection {
+        let inspection = plan::Inspection {
             scan: self.scan(policy, sandbox, stop)?,
             ..self.inspect_samples(policy, stop)?
+        };
+        Ok(plan::Inspection {
+            levels: self.levels(policy, &inspection, sandbox, stop)?,
+            ..inspection
         })
     }
 
@@ -237,6 +241,7 @@ impl Indexed {
             text,
             dolby,
             scan: None,
+            levels: Vec::new(),
         })
     }
 
@@ -283,7 +288,7 @@ impl Indexed {
         Prepared {
             source: self.source,
             spool: self.spool,
-            index: Arc::new(self.index),
+            index: self.index,
             plan: Arc::new(plan),
             revision,
             scratch: self.scratch,

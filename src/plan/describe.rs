@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::predict::RenditionPrediction;
 use super::{Prediction, revision};
 use crate::media::{
-    AudioForm, AudioMethod, Plan, VideoCodec, VideoMethod, VideoPlan, VideoRange, VideoRecipe,
+    AudioForm, AudioMethod, CENTI, Level, Plan, VideoCodec, VideoMethod, VideoPlan, VideoRange,
+    VideoRecipe,
 };
 use crate::time::Ticks;
 
@@ -29,7 +30,9 @@ pub fn describe(plan: &Plan, prediction: Option<&Prediction>) -> String {
     for rendition in &plan.audio {
         let how = match rendition.method {
             AudioMethod::Copy { .. } => format!("{}, copied", form_name(rendition.form)),
-            AudioMethod::Encode { bitrate, .. } => format!("AAC {} kb/s", bitrate / 1000),
+            AudioMethod::Encode { bitrate, .. } => {
+                format!("AAC {} kb/s{}", bitrate / 1000, gain_words(rendition.level))
+            }
         };
         let what = format!("{} ch {} Hz", rendition.channels, rendition.sample_rate);
         line(&mut text, &rendition.id, &what, &how, forecasts.next());
@@ -93,6 +96,21 @@ fn level_words(recipe: &VideoRecipe) -> String {
         VideoCodec::Av1 => (2 + recipe.level / 4, recipe.level % 4),
     };
     format!("{major}.{minor}")
+}
+
+fn gain_words(level: Option<Level>) -> String {
+    let Some(level) = level else {
+        return String::new();
+    };
+    let decibels = |centi: i32| f64::from(centi) / CENTI;
+    let mut words = match level.gain_centi_db {
+        0 => String::new(),
+        gain => format!(", {:+.1} dB", decibels(gain)),
+    };
+    if let Some(ceiling) = level.ceiling_centi_dbtp {
+        let _ = write!(words, ", up to {:.1} dBTP", decibels(ceiling));
+    }
+    words
 }
 
 fn form_name(form: AudioForm) -> &'static str {

@@ -10,9 +10,9 @@ use super::pictures::Pictures;
 use crate::error::{Error, Result};
 use crate::media::{
     AudioEncode, AudioMethod, AudioRendition, AudioSetting, AudioTask, ChunkSpan, ConfigureTask,
-    Joining, PicturePlan, Place, Plan, PosterTask, SampleCursor, SampleEntry, SourceIndex,
-    SourceTrack, StillsTask, TaskFrame, TaskSample, TrackKind, TrickRendition, VideoEncode,
-    VideoInfo, VideoMethod, VideoPlan, VideoRecipe, VideoTask,
+    Joining, Level, MeasureTask, PicturePlan, Place, Plan, PosterTask, SampleCursor, SampleEntry,
+    SourceIndex, SourceTrack, StillsTask, TaskFrame, TaskSample, TrackKind, TrickRendition,
+    VideoEncode, VideoInfo, VideoMethod, VideoPlan, VideoRecipe, VideoTask,
 };
 use crate::time::{FrameRate, Rounding, Ticks, Timescale, rescale};
 
@@ -248,6 +248,41 @@ impl Lowering {
     /// `renditions`: those of one source track, decoded once.
     pub fn audio_task(&self, renditions: &[usize], span: ChunkSpan) -> Result<AudioTask> {
         let (main, encodes, source_start) = self.audio_encodes(renditions)?;
+        let task = self.sound_task(main, source_start, span, main.level)?;
+        Ok(AudioTask {
+            renditions: encodes,
+            ..task
+        })
+    }
+
+    /// The task that hears the segments of `span` in several ways: renditions of one source track
+    /// that the plan encodes, each at a level.
+    pub fn measure_task(&self, sounds: &[(usize, Level)], span: ChunkSpan) -> Result<MeasureTask> {
+        let mut samples = Vec::new();
+        let mut tasks = Vec::new();
+        for (at, level) in sounds {
+            let (main, _, source_start) = self.audio_encodes(&[*at])?;
+            let mut task = self.sound_task(main, source_start, span, Some(*level))?;
+            // What is limited begins earlier than what isn't.
+            let own = std::mem::take(&mut task.samples);
+            if own.len() > samples.len() {
+                samples = own;
+            }
+            tasks.push(task);
+        }
+        Ok(MeasureTask {
+            samples,
+            sounds: tasks,
+        })
+    }
+
+    fn sound_task(
+        &self,
+        main: &AudioRendition,
+        source_start: i64,
+        span: ChunkSpan,
+        level: Option<Level>,
+    ) -> Result<AudioTask> {
         let track = self
             .index
             .tracks
@@ -262,10 +297,10 @@ impl Lowering {
         };
         let (first, end) = audio_range(main, span)?;
         let head = AUDIO_HEAD_FRAMES.min(first);
-        let pcm =
-            |frame: u32| i64::from(frame) * i64::from(main.frame_length) - i64::from(main.priming);
+        let run_in = i64::from(Level::run_in(level));
+        let pcm = |frame: i64| frame * i64::from(main.frame_length) - i64::from(main.priming);
         let rate = Timescale::new(main.sample_rate).ok_or_else(|| foreign("a sample rate"))?;
-        let movie = |frame: u32| {
+        let movie = |frame: i64| {
             let ticks = rescale(pcm(frame), rate, track.timescale, Rounding::Floor);
             source_start.saturating_add(ticks)
         };
@@ -273,7 +308,12 @@ impl Lowering {
             codec: track.codec.clone(),
             config: track.config.clone(),
             timescale: track.timescale,
-            samples: sound_between(track, walk, movie(first - head), movie(end)),
+            samples: sound_between(
+                track,
+                walk,
+                movie(i64::from(first - head) - run_in),
+                movie(i64::from(end)),
+            ),
             source_channels: info.channels,
             source_sample_rate: info.sample_rate,
             source_start,
@@ -282,11 +322,12 @@ impl Lowering {
             head,
             priming: main.priming,
             total_samples: main.samples,
-            renditions: encodes,
+            renditions: Vec::new(),
             sample_rate: main.sample_rate,
             channels: main.channels,
             source_block_align: info.block_align,
             source_bitrate: info.bitrate,
+            level,
         })
     }
 
@@ -314,6 +355,7 @@ impl Lowering {
             let shared = main.source_track == rendition.source_track
                 && main.sample_rate == rendition.sample_rate
                 && main.channels == rendition.channels
+                && main.level == rendition.level
                 && main.segments == rendition.segments;
             if !shared {
                 return Err(Error::internal(

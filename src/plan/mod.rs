@@ -20,6 +20,7 @@ mod hevc_level;
 mod ladder;
 mod level;
 mod limits;
+mod loudness;
 mod lowering;
 mod passthrough;
 mod pictures;
@@ -40,6 +41,7 @@ pub use candidate::{candidate_for_copy, dolby_candidates};
 pub use describe::describe;
 pub use expected::{Expected, expected};
 pub use limits::{MAX_DURATION_SECONDS, MAX_PICTURE_SIDE, MAX_PICTURES};
+pub use loudness::{Levelling, measuring_plan};
 pub use lowering::{CopiedSample, CopiedSegment, Lowering};
 pub use predict::{Prediction, RenditionPrediction, predict};
 pub use revision::revision;
@@ -47,8 +49,8 @@ pub use scan::scan_task;
 
 use crate::error::{Error, Result};
 use crate::media::{
-    AudioRendition, DolbyTrack, FORMAT_VERSION, Passthrough, Plan, Policy, ScanCount, SourceIndex,
-    SourceTrack, TextFound, Waiver,
+    AudioRendition, DolbyTrack, FORMAT_VERSION, Passthrough, Plan, Policy, ScanCount, SoundLevel,
+    SourceIndex, SourceTrack, TextFound, Waiver,
 };
 
 /// What was seen by looking at the bytes of the track that [`candidate_for_copy`] names.
@@ -64,6 +66,8 @@ pub struct Inspection {
     pub text: Vec<TextFound>,
     /// What a look at the pictures themselves found, where [`scan_task`] asked for one.
     pub scan: Option<ScanCount>,
+    /// How loud the sounds are, where the policy asks for a loudness.
+    pub levels: Vec<SoundLevel>,
     /// The AC-3 and E-AC-3 tracks whose own samples can be packaged: see [`dolby_candidates`].
     pub dolby: Vec<DolbyTrack>,
 }

@@ -11,12 +11,12 @@ use super::ladder::LOWEST_MAXRATE;
 use super::passthrough::{self, AAC_FRAME, CopiedSound, Refusal, SoundFrame};
 use super::tracks::{self, Label};
 use super::video::PlannedVideo;
-use super::{Inspection, Notes, limits};
+use super::{Inspection, Notes, limits, loudness};
 use crate::codec::aac::{AAC_LC, AudioSpecificConfig};
 use crate::error::{Error, Result};
 use crate::media::{
-    AudioForm, AudioInfo, AudioMethod, AudioRendition, Codec, Passthrough, Policy, SourceIndex,
-    SourceTrack, TrackKind, VideoMethod,
+    AudioForm, AudioInfo, AudioMethod, AudioRendition, Codec, Level, Passthrough, Policy,
+    SourceIndex, SourceTrack, TrackKind, VideoMethod,
 };
 use crate::time::{Rounding, Ticks, Timescale};
 
@@ -212,6 +212,7 @@ pub(crate) fn plan(
             label,
             stage,
             policy,
+            inspection,
         };
         maker.tell_differences(notes);
         let rendition = maker.main(notes)?;
@@ -228,7 +229,7 @@ pub(crate) fn plan(
         let seen = inspection.dolby.iter();
         let seen = seen.filter(|seen| seen.track == maker.sound.track);
         let dolby: Vec<_> = seen
-            .filter_map(|seen| maker.dolby(&rendition, seen))
+            .filter_map(|seen| maker.dolby(&rendition, seen, notes))
             .collect();
         renditions.push(rendition);
         if wants_low && is_lower {
@@ -266,6 +267,7 @@ pub(super) struct Maker<'a> {
     label: Label,
     stage: &'a Stage,
     pub(super) policy: &'a Policy,
+    pub(super) inspection: &'a Inspection,
 }
 
 impl Maker<'_> {
@@ -287,7 +289,7 @@ impl Maker<'_> {
                     "{title} can't be repackaged: {reason}"
                 )))
             }
-            Err(_) => Ok(self.encoded(self.policy.audio_bitrate)),
+            Err(_) => Ok(self.encoded(self.policy.audio_bitrate, CHANNELS)),
         }
     }
 
@@ -326,6 +328,9 @@ impl Maker<'_> {
         if !only && self.ends_early() {
             return Err("it ends before the picture".to_owned());
         }
+        if let Some(reason) = self.off_target(channels) {
+            return Err(reason);
+        }
         let samples = self.samples(rate);
         passthrough::lay_sound(
             track,
@@ -338,6 +343,17 @@ impl Maker<'_> {
                 only,
             },
         )
+    }
+
+    /// Why the track has not the loudness that the policy asks for, heard in so many channels.
+    pub(super) fn off_target(&self, channels: u16) -> Option<String> {
+        loudness::off_target(self.policy, self.inspection, self.sound.track, channels)
+    }
+
+    /// What is done to the track's level where it is encoded in so many channels.
+    fn level(&self, channels: u16) -> Option<Level> {
+        let own = info(self.track).channels;
+        loudness::level(self.inspection, self.sound.track, own, channels)
     }
 
     /// More than 0.1 s before the presentation, by its edit list.
@@ -445,6 +461,11 @@ impl Maker<'_> {
             id: format!("{}-{}", main.id, bitrate / 1000),
             method: self.encoding(bitrate),
             channels: CHANNELS,
+            level: match main.method {
+                // As loud as what players switch to and from.
+                AudioMethod::Copy { .. } if main.channels == CHANNELS => None,
+                _ => self.level(CHANNELS),
+            },
             ..main.clone()
         }
     }
@@ -458,7 +479,7 @@ impl Maker<'_> {
         }
     }
 
-    pub(super) fn encoded(&self, bitrate: u32) -> AudioRendition {
+    pub(super) fn encoded(&self, bitrate: u32, channels: u16) -> AudioRendition {
         let rate = output_rate(self.track, self.policy);
         let samples = self.samples(rate);
         let frames = (samples + u64::from(PRIMING)).div_ceil(u64::from(AAC_FRAME));
@@ -469,7 +490,11 @@ impl Maker<'_> {
             frame_length: AAC_FRAME,
             frames,
         };
-        self.rendition(frames, samples, self.encoding(bitrate))
+        AudioRendition {
+            channels,
+            level: self.level(channels),
+            ..self.rendition(frames, samples, self.encoding(bitrate))
+        }
     }
 
     fn rendition(&self, frames: AudioFrames, samples: u64, method: AudioMethod) -> AudioRendition {
@@ -498,6 +523,7 @@ impl Maker<'_> {
             disposition: self.label.disposition,
             dolby: Vec::new(),
             objects: None,
+            level: None,
         }
     }
 

@@ -47,7 +47,7 @@ impl Maker<'_> {
         };
         let rendition = match copied {
             Some(copied) => self.copied(copied),
-            None => self.encoded(bitrate),
+            None => self.encoded(bitrate, CHANNELS),
         };
         Some(AudioRendition {
             id: format!("{}-51", main.id),
@@ -60,7 +60,12 @@ impl Maker<'_> {
     /// The track's own AC-3 or E-AC-3 beside the AAC, for players that have a decoder: what many
     /// receivers and televisions want, and the only form that keeps Atmos. `None` where it has gaps
     /// or doesn't reach over the presentation: nothing can be put into it.
-    pub(super) fn dolby(&self, main: &AudioRendition, seen: &DolbyTrack) -> Option<AudioRendition> {
+    pub(super) fn dolby(
+        &self,
+        main: &AudioRendition,
+        seen: &DolbyTrack,
+        notes: &mut Notes,
+    ) -> Option<AudioRendition> {
         let rate = Timescale::new(seen.sample_rate)?;
         if !passthrough::is_gapless(self.track, rate, seen.frame_length) {
             return None;
@@ -78,6 +83,12 @@ impl Maker<'_> {
             true => (AudioForm::Eac3, "ec3"),
             false => (AudioForm::Ac3, "ac3"),
         };
+        if let Some(reason) = self.off_target(seen.channels) {
+            let (title, form) = (tracks::title(self.track), self.track.codec.name());
+            notes.warn(format!(
+                "{title} is offered as its own {form}, too, though {reason}"
+            ));
+        }
         Some(AudioRendition {
             id: format!("{}-{name}", main.id),
             channels: seen.channels,

@@ -42,6 +42,7 @@ pub fn run(
         Ok(TaskResult::Index(index)) => Reply::Index(*index),
         Ok(TaskResult::Configured(configured)) => Reply::Configured(configured),
         Ok(TaskResult::Scanned(count)) => Reply::Scanned(count),
+        Ok(TaskResult::Measured(parts)) => Reply::Measured(parts),
         Err(e) => Reply::Failed {
             kind: e.kind(),
             message: e.to_string(),

@@ -21,8 +21,8 @@ use super::protocol::{Message, Reply, take, write_task};
 use super::{Options, PROGRAM, child};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
-    AudioTask, ConfigureTask, Configured, Damage, EncodedSample, IndexTask, ScanCount, ScanTask,
-    SourceIndex, Task, TaskSummary, VideoTask,
+    AudioTask, ConfigureTask, Configured, Damage, EncodedSample, IndexTask, LoudnessPart,
+    MeasureTask, ScanCount, ScanTask, SourceIndex, Task, TaskSummary, VideoTask,
 };
 
 /// How much of a child's stderr is kept.
@@ -176,6 +176,33 @@ impl Launcher {
             Reply::Scanned(count) => Ok(count),
             _ => Err(Error::internal(
                 "the media child answered a scan task with something else",
+            )),
+        }
+    }
+
+    /// Does a measure task; gives a part for each of its sounds.
+    ///
+    /// # Errors
+    /// As [`Self::video`].
+    pub fn measure(
+        &self,
+        task: &MeasureTask,
+        source: &File,
+        spool: Option<&File>,
+        stop: &AtomicBool,
+    ) -> Result<Vec<LoudnessPart>> {
+        let mut no_samples = |_| Err(Error::internal("a measure task gave a sample"));
+        let receiver = Receiver {
+            on_sample: &mut no_samples,
+            spool: None,
+            room: 0,
+            poster: None,
+        };
+        let whole = Task::Measure(task.clone());
+        match self.run(&whole, source, spool, stop, receiver)? {
+            Reply::Measured(parts) if parts.len() == task.sounds.len() => Ok(parts),
+            _ => Err(Error::internal(
+                "the media child answered a measure task with something else",
             )),
         }
     }

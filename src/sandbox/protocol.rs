@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::{Configured, EncodedSample, ScanCount, SourceIndex, TaskSummary};
+use crate::media::{Configured, EncodedSample, LoudnessPart, ScanCount, SourceIndex, TaskSummary};
 
 /// The largest payload a child may send: a sample of an intra-coded 8K picture is far smaller.
 const MAX_PAYLOAD: usize = 256 << 20;
@@ -37,6 +37,8 @@ pub(super) enum Reply {
     Configured(Configured),
     /// A scan task is done.
     Scanned(ScanCount),
+    /// A measure task is done.
+    Measured(Vec<LoudnessPart>),
     /// The task failed.
     Failed {
         /// What the caller can do about it.

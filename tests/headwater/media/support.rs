@@ -257,6 +257,7 @@ pub(crate) fn audio_task(source: &Source, rate: u32, channels: u16, bitrates: &[
         channels,
         source_block_align: info.block_align,
         source_bitrate: info.bitrate,
+        level: None,
     }
 }
 
