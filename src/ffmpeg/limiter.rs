@@ -259,6 +259,7 @@ impl Average {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
 mod tests {
     use ebur128::{EbuR128, Mode};
 

@@ -124,11 +124,7 @@ impl Levelling {
     }
 }
 
-fn levels_of<'a>(
-    inspection: &'a Inspection,
-    track: usize,
-    channels: u16,
-) -> Option<&'a SoundLevel> {
+fn levels_of(inspection: &Inspection, track: usize, channels: u16) -> Option<&SoundLevel> {
     let mut levels = inspection.levels.iter();
     levels.find(|level| (level.track, level.channels) == (track, channels))
 }
