@@ -172,6 +172,13 @@ impl Distribution {
         }
     }
 
+    /// How objects are kept here: keys are behind our server only.
+    pub(super) fn cache_policies(&self) -> impl Iterator<Item = rules::CachePolicy> {
+        let has_keys = self.server.is_some();
+        let policies = rules::CachePolicy::ALL.into_iter();
+        policies.filter(move |policy| has_keys || *policy != rules::CachePolicy::Keys)
+    }
+
     /// The request policy of what is delivered: a bucket answers a preflight only if it sees what
     /// is asked in it.
     pub(super) fn request_policy(&self) -> Option<&'static str> {

@@ -43,6 +43,12 @@ pub const CORS_S3_REQUEST_POLICY: &str = "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf";
 
 /// The methods that are let in.
 pub const METHODS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
+/// Those of a behaviour that lets POST in: CloudFront has no smaller set with it.
+pub const KEY_METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"];
+/// Those of them that CloudFront wants named as kept, though nothing is.
+pub const KEY_METHODS_KEPT: [&str; 2] = ["GET", "HEAD"];
+/// The methods that scripts may use.
+pub const SCRIPT_METHODS: [&str; 4] = ["GET", "HEAD", "OPTIONS", "POST"];
 /// What scripts may read of an answer (as our server says it).
 pub const EXPOSED_HEADERS: [&str; 5] = [
     "Content-Length",
@@ -51,8 +57,9 @@ pub const EXPOSED_HEADERS: [&str; 5] = [
     "ETag",
     "CMSD-Static",
 ];
-/// What scripts may send (as our server says it).
-pub const ALLOWED_HEADERS: [&str; 7] = [
+/// What scripts may send (as our server says it); the first is that of requests for licences.
+pub const ALLOWED_HEADERS: [&str; 8] = [
+    "Content-Type",
     "Range",
     "If-None-Match",
     "If-Modified-Since",
@@ -108,11 +115,13 @@ pub enum CachePolicy {
     Playlists,
     /// Entry points: as briefly as the origin says, gzip and brotli.
     Entries,
+    /// Content keys and licences: never.
+    Keys,
 }
 
 impl CachePolicy {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Segments, Self::Playlists, Self::Entries];
+    pub const ALL: [Self; 4] = [Self::Segments, Self::Playlists, Self::Entries, Self::Keys];
 
     /// Its name, as it ends the resource's.
     pub fn name(self) -> &'static str {
@@ -120,6 +129,7 @@ impl CachePolicy {
             Self::Segments => "segments",
             Self::Playlists => "playlists",
             Self::Entries => "entries",
+            Self::Keys => "keys",
         }
     }
 
@@ -131,6 +141,7 @@ impl CachePolicy {
                 "Playlists and captions of a revision: never change, gzip and brotli"
             }
             Self::Entries => "Entry points: kept as long as the origin says, gzip and brotli",
+            Self::Keys => "Content keys and licences: never kept",
         }
     }
 
@@ -144,6 +155,7 @@ impl CachePolicy {
         match self {
             Self::Segments | Self::Playlists => 86_400,
             Self::Entries => 1,
+            Self::Keys => 0,
         }
     }
 
@@ -152,19 +164,24 @@ impl CachePolicy {
         match self {
             Self::Segments | Self::Playlists => 31_536_000,
             Self::Entries => 86_400,
+            Self::Keys => 0,
         }
     }
 
     /// Whether an object has encodings: the viewer's `Accept-Encoding` reaches the origin, and the
     /// edge encodes what the origin didn't.
     pub fn is_encoded(self) -> bool {
-        self != Self::Segments
+        matches!(self, Self::Playlists | Self::Entries)
     }
 }
 
 /// What lies beside the objects of a title in a bucket and is nobody's: the record, plan and report.
 /// Like all that no pattern matches, it isn't there; these are looked at first.
 pub const HIDDEN: [&str; 2] = ["v/*/presentation.json", "v/*/r/*"];
+
+/// Content keys and licences, which our server alone has: never the pair of it and the bucket, with
+/// which CloudFront takes no POST.
+pub const KEYS: &str = "v/*/keys/*";
 
 /// Which objects are kept how. The first pattern that matches decides; a `*` matches `/` too.
 pub const BEHAVIOURS: [(&str, CachePolicy); 5] = [
@@ -180,6 +197,9 @@ pub const BEHAVIOURS: [(&str, CachePolicy); 5] = [
 pub fn policy_of(path: &str) -> Option<CachePolicy> {
     if HIDDEN.iter().any(|pattern| matches(pattern, path)) {
         return None;
+    }
+    if matches(KEYS, path) {
+        return Some(CachePolicy::Keys);
     }
     let found = BEHAVIOURS
         .iter()
@@ -220,7 +240,7 @@ mod tests {
 
     use super::*;
     use crate::layout::{ENTRY, IMMUTABLE, Key, Kind, ThumbnailList};
-    use crate::media::LanguageTag;
+    use crate::media::{KEY_FOLDER, LICENSE_NAME, LanguageTag};
 
     fn key() -> impl Strategy<Value = Key> {
         let parts = (
@@ -302,6 +322,14 @@ mod tests {
             let plan = Key::Private { revision, name: "plan.json".into() };
             for key in [Key::Record, plan] {
                 prop_assert_eq!(policy_of(&format!("v/{asset}/{key}")), None);
+            }
+        }
+
+        #[test]
+        fn keys_are_kept_nowhere(id in "[0-9a-f]{32}", asset in "[A-Za-z0-9._-]{1,64}") {
+            for name in [&*id, LICENSE_NAME] {
+                let path = format!("v/{asset}/{KEY_FOLDER}/{name}");
+                prop_assert_eq!(policy_of(&path), Some(CachePolicy::Keys));
             }
         }
 

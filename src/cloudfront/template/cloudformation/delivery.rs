@@ -49,26 +49,44 @@ fn viewer(distribution: &Distribution) -> Map {
 
 fn behaviours(distribution: &Distribution) -> Vec<Map> {
     let behaviour = |(pattern, policy): (&str, CachePolicy)| {
-        let signers = (!distribution.signers.is_empty()).then(|| vec![reference(signers::GROUP)]);
-        Map::new()
-            .with("PathPattern", pattern)
-            .with("TargetOriginId", distribution.target_id())
-            .with("CachePolicyId", reference(policies::cache_policy(policy)))
-            .with_some("OriginRequestPolicyId", distribution.request_policy())
-            .with(
-                "ResponseHeadersPolicyId",
-                reference(policies::RESPONSE_HEADERS),
-            )
-            .with("Compress", policy.is_encoded())
-            .with_some("TrustedKeyGroups", signers)
+        let request_policy = distribution.request_policy();
+        delivered(distribution, pattern, policy, distribution.target_id())
+            .with_some("OriginRequestPolicyId", request_policy)
             .and(methods())
     };
+    let keys = distribution.server.is_some().then(|| {
+        let server = distribution.single_id();
+        delivered(distribution, rules::KEYS, CachePolicy::Keys, server)
+            .with("ViewerProtocolPolicy", "https-only")
+            .with("AllowedMethods", rules::KEY_METHODS)
+            .with("CachedMethods", rules::KEY_METHODS_KEPT)
+    });
     let hidden = rules::HIDDEN.map(|pattern| {
         let pattern = Map::new().with("PathPattern", pattern);
         pattern.and(not_found(distribution))
     });
     let delivered = BEHAVIOURS.into_iter().map(behaviour);
-    hidden.into_iter().chain(delivered).collect()
+    hidden.into_iter().chain(keys).chain(delivered).collect()
+}
+
+/// What behaviours of objects have in common.
+fn delivered(
+    distribution: &Distribution,
+    pattern: &str,
+    policy: CachePolicy,
+    target: &'static str,
+) -> Map {
+    let signers = (!distribution.signers.is_empty()).then(|| vec![reference(signers::GROUP)]);
+    Map::new()
+        .with("PathPattern", pattern)
+        .with("TargetOriginId", target)
+        .with("CachePolicyId", reference(policies::cache_policy(policy)))
+        .with(
+            "ResponseHeadersPolicyId",
+            reference(policies::RESPONSE_HEADERS),
+        )
+        .with("Compress", policy.is_encoded())
+        .with_some("TrustedKeyGroups", signers)
 }
 
 fn methods() -> Map {

@@ -15,12 +15,13 @@ pub(super) fn cache_policy(policy: CachePolicy) -> &'static str {
         CachePolicy::Segments => "SegmentsCachePolicy",
         CachePolicy::Playlists => "PlaylistsCachePolicy",
         CachePolicy::Entries => "EntriesCachePolicy",
+        CachePolicy::Keys => "KeysCachePolicy",
     }
 }
 
 pub(super) fn resources(distribution: &Distribution) -> Map {
     let mut resources = Map::new();
-    for policy in CachePolicy::ALL {
+    for policy in distribution.cache_policies() {
         resources = resources.with(cache_policy(policy), cache_policy_of(distribution, policy));
     }
     resources
@@ -90,7 +91,10 @@ fn cors(distribution: &Distribution) -> Map {
             "AccessControlAllowHeaders",
             items(rules::ALLOWED_HEADERS.into()),
         )
-        .with("AccessControlAllowMethods", items(rules::METHODS.into()))
+        .with(
+            "AccessControlAllowMethods",
+            items(rules::SCRIPT_METHODS.into()),
+        )
         .with("AccessControlAllowOrigins", items(pages.origins().into()))
         .with(
             "AccessControlExposeHeaders",

@@ -51,24 +51,43 @@ fn behaviours(distribution: &Distribution) -> Body {
             hidden.and(not_found(distribution)),
         );
     }
+    if distribution.server.is_some() {
+        let server = distribution.single_id();
+        let body = delivered(distribution, rules::KEYS, CachePolicy::Keys, server)
+            .with("viewer_protocol_policy", "https-only")
+            .with("allowed_methods", rules::KEY_METHODS)
+            .with("cached_methods", rules::KEY_METHODS_KEPT);
+        blocks = blocks.block("ordered_cache_behavior", body);
+    }
     for (pattern, policy) in BEHAVIOURS {
-        let signers = (!distribution.signers.is_empty())
-            .then(|| vec![raw("aws_cloudfront_key_group.signers.id")]);
-        let body = Body::new()
-            .with("path_pattern", pattern)
-            .with("target_origin_id", distribution.target_id())
-            .with("cache_policy_id", policy_id(policy))
-            .with_some("origin_request_policy_id", distribution.request_policy())
-            .with(
-                "response_headers_policy_id",
-                raw("aws_cloudfront_response_headers_policy.streams.id"),
-            )
-            .with("compress", policy.is_encoded())
-            .with_some("trusted_key_groups", signers)
+        let request_policy = distribution.request_policy();
+        let body = delivered(distribution, pattern, policy, distribution.target_id())
+            .with_some("origin_request_policy_id", request_policy)
             .and(methods());
         blocks = blocks.block("ordered_cache_behavior", body);
     }
     blocks
+}
+
+/// What behaviours of objects have in common.
+fn delivered(
+    distribution: &Distribution,
+    pattern: &str,
+    policy: CachePolicy,
+    target: &'static str,
+) -> Body {
+    let signers = (!distribution.signers.is_empty())
+        .then(|| vec![raw("aws_cloudfront_key_group.signers.id")]);
+    Body::new()
+        .with("path_pattern", pattern)
+        .with("target_origin_id", target)
+        .with("cache_policy_id", policy_id(policy))
+        .with(
+            "response_headers_policy_id",
+            raw("aws_cloudfront_response_headers_policy.streams.id"),
+        )
+        .with("compress", policy.is_encoded())
+        .with_some("trusted_key_groups", signers)
 }
 
 fn policy_id(policy: CachePolicy) -> Hcl {

@@ -6,7 +6,7 @@ use super::super::rules::{self, CachePolicy};
 
 pub(super) fn resources(distribution: &Distribution) -> Body {
     let mut resources = Body::new();
-    for policy in CachePolicy::ALL {
+    for policy in distribution.cache_policies() {
         let body = cache_policy(distribution, policy);
         resources = resources.resource("aws_cloudfront_cache_policy", policy.name(), body);
     }
@@ -75,7 +75,10 @@ fn cors(distribution: &Distribution) -> Body {
             "access_control_allow_headers",
             items(rules::ALLOWED_HEADERS.into()),
         )
-        .block("access_control_allow_methods", items(rules::METHODS.into()))
+        .block(
+            "access_control_allow_methods",
+            items(rules::SCRIPT_METHODS.into()),
+        )
         .block(
             "access_control_allow_origins",
             items(pages.origins().into()),
