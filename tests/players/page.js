@@ -39,8 +39,10 @@ async function playHlsJs(video, url, note) {
     const text = `${data.details} ${data.reason ?? data.error?.message ?? ''}`;
     // "The playhead stands still though data is there" is what hls.js says of a slow machine; a
     // hole in the stream has another name (bufferSeekOverHole).
-    // "aborted" is a load that hls.js itself gave up, for a seek.
-    const slow = ['bufferStalledError', 'bufferNudgeOnStall', 'aborted'].includes(data.details);
+    // "aborted" is a load that hls.js itself gave up, for a seek. "bufferAppendNoProgress" is a segment
+    // that took the place of the same time in another rendition; what stays so becomes fatal.
+    const slow = ['bufferStalledError', 'bufferNudgeOnStall', 'aborted', 'bufferAppendNoProgress']
+      .includes(data.details);
     note(slow && !data.fatal ? 'stall' : 'error', text);
   });
   let chaptersOfHlsJs = null;
