@@ -260,9 +260,14 @@ fn summary(arguments: &Arguments, outcome: &Outcome, started: Instant) -> String
         n => format!(", {n} segments reused"),
     };
     let out = arguments.out.trim_end_matches('/');
+    // Whole segments that are encrypted aren't looked into.
+    let kept = match presentation.has_dash() {
+        true => "every rule kept",
+        false => "every rule kept that can be applied to encrypted segments",
+    };
     let _ = write!(
         text,
-        "\n{:.3} s of video, {} in {:.1} s{reused}; every rule kept\nHLS   {out}/{}\n",
+        "\n{:.3} s of video, {} in {:.1} s{reused}; {kept}\nHLS   {out}/{}\n",
         presentation.duration.seconds(),
         HumanBytes(outcome.bytes),
         started.elapsed().as_secs_f64(),

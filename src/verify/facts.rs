@@ -22,6 +22,8 @@ pub(super) struct InitFacts {
     pub(super) tracks: Vec<TrackFacts>,
     /// Track id and default sample values of each `trex`.
     pub(super) trex: Vec<TrackExtends>,
+    /// System of each `pssh`.
+    pub(super) systems: Vec<[u8; 16]>,
     /// Boxes that could not be read.
     pub(super) trouble: Vec<String>,
 }
@@ -79,6 +81,8 @@ pub(super) struct EntryFacts {
     pub(super) kind: FourCc,
     /// RFC 6381 string; an error says why there is none.
     pub(super) codecs: Result<String, String>,
+    /// `sinf`, when encrypted.
+    pub(super) protection: Option<crate::cmaf::read::Protection>,
     pub(super) picture: Option<PictureFacts>,
     pub(super) sound: Option<SoundFacts>,
 }
@@ -197,6 +201,8 @@ pub(super) struct TrafFacts {
     pub(super) runs: Vec<RunFacts>,
     /// Samples that `senc` covers; `None` without one.
     pub(super) encrypted_samples: Option<u64>,
+    /// There is a `saiz`, and a `saio`.
+    pub(super) auxiliary: (bool, bool),
 }
 
 /// One `trun`.

@@ -3,7 +3,7 @@
 //!
 //! Read in this order: [`rules`](RULES) is the list; `fetch` gets at the bytes; `load` turns
 //! addresses into streams, with what is really there as `facts`; `hls_media`, `hls_multivariant`,
-//! `init`, `fragments`, `dash`, `text`, `stills` and `across` hold the rules, each a small function under the
+//! `init`, `fragments`, `dash`, `text`, `stills`, `protection` and `across` hold the rules, each a small function under the
 //! sentence it checks; `report` says what came out.
 //!
 //! Nothing here decodes, and no segment of sound or pictures is read whole: only its boxes and the
@@ -23,6 +23,7 @@ mod hls_media;
 mod hls_multivariant;
 mod init;
 mod load;
+mod protection;
 mod read_init;
 mod read_segment;
 mod report;
@@ -413,6 +414,7 @@ fn judge_all(sheet: &mut Sheet, found: &Found, record: Option<&Presentation>) {
         .flat_map(|view| view.representations.iter().map(|r| &r.stream));
     let streams = across::distinct(of_hls.chain(of_dash));
     judge_streams(sheet, &streams, record);
+    protection::judge(sheet, multivariant.as_ref(), found, &mpds, &streams);
 }
 
 fn link_multivariant<'a>(

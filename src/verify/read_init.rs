@@ -47,6 +47,7 @@ fn facts_of(info: &InitInfo) -> InitFacts {
         movie: info.movie.as_ref().map(movie_facts),
         tracks: info.tracks.iter().map(track_facts).collect(),
         trex: info.defaults.iter().map(track_extends).collect(),
+        systems: info.systems.clone(),
         ..structure(&info.tree)
     }
 }
@@ -141,6 +142,7 @@ fn entry_facts(entry: &SampleEntry) -> EntryFacts {
     };
     EntryFacts {
         kind: entry.kind,
+        protection: entry.protection.clone(),
         codecs: entry.codecs.clone().ok_or_else(unknown),
         picture,
         sound,

@@ -338,6 +338,7 @@ fn traf_facts(traf: &TrackFragment) -> TrafFacts {
         decode_time: traf.decode_time.map(|time| time.value),
         runs: runs.collect(),
         encrypted_samples: traf.encrypted_samples.map(u64::from),
+        auxiliary: (traf.has_saiz, traf.has_saio),
     }
 }
 

@@ -231,3 +231,91 @@ fn without_keys_nothing_is_encrypted() {
     assert_eq!(ran.code, Some(1));
     assert!(!ran.stderr.contains("long enough"), "{}", ran.stderr);
 }
+
+/// Each rule of encryption finds what breaks it, and nothing in what is sound.
+#[test]
+fn rules_of_encryption_find_what_breaks_them() {
+    let desk = Desk::new();
+    let policy = "rungs = [90]\npreset = \"ultrafast\"\npassthrough = \"never\"\n[encryption]\nscheme = \"cbcs\"\n\
+        clear_key = true\n[encryption.widevine]\n[encryption.playready]\n[encryption.fairplay]\n";
+    let result = desk.package("talk.mp4", "sound", policy);
+    let revision = result["revision"].as_str().unwrap();
+    let at = |name: &str| format!("{revision}/{name}");
+    let status = |folder: &Path, rule: &str| {
+        let report = headwater::verify::verify_target(folder.to_str().unwrap()).unwrap();
+        format!("{:?}", report.rule(rule).unwrap().status)
+    };
+    for rule in ["E01", "E02", "E03", "E04", "E05", "E06", "E07", "E08"] {
+        assert_eq!(status(&desk.path("sound"), rule), "Ok", "{rule}");
+    }
+    let playlist = at("v90/index.m3u8");
+    let (init, segment) = (at("v90/init.mp4"), at("v90/1.m4s"));
+    let (entry, mpd) = ("index.m3u8".to_owned(), "manifest.mpd".to_owned());
+    // File, what to look for, what to put there, and the outcome.
+    type Break<'a> = (&'a str, &'a str, &'a [u8], &'a [u8], &'a str);
+    let breaks: [Break<'_>; 11] = [
+        ("E01", &init, b"cbcs", b"cenc", "Failed"),
+        (
+            "E02",
+            &init,
+            b"tenc\x01\0\0\0\0\x19",
+            b"tenc\x01\0\0\0\0\x18",
+            "Failed",
+        ),
+        (
+            "E03",
+            &playlist,
+            b"SAMPLE-AES,URI=\"skd:",
+            b"SAMPLE-AES-CTR,URI=\"skd:",
+            "Failed",
+        ),
+        (
+            "E03",
+            &playlist,
+            b"KEYFORMAT=\"com.apple",
+            b"IV=0x00000000000000000000000000000001,KEYFORMAT=\"com.apple",
+            "Warned",
+        ),
+        (
+            "E04",
+            &playlist,
+            b"com.microsoft.playready",
+            b"com.microsoft.PlayReady",
+            "Failed",
+        ),
+        (
+            "E04",
+            &init,
+            b"pssh\0\0\0\0\x9a",
+            b"pssh\0\0\0\0\x9b",
+            "Failed",
+        ),
+        (
+            "E05",
+            &segment,
+            b"senc\0\0\0\x02\0",
+            b"senc\0\0\0\x02\x01",
+            "Failed",
+        ),
+        ("E05", &segment, b"saio", b"free", "Failed"),
+        ("E06", &mpd, b"value=\"cbcs\"", b"value=\"cenc\"", "Failed"),
+        ("E07", &playlist, b"KEYID=0x", b"KEYID=0x00", "Failed"),
+        (
+            "E08",
+            &entry,
+            b"SESSION-KEY:METHOD=SAMPLE-AES,",
+            b"SESSION-KEY:METHOD=SAMPLE-AES-CTR,",
+            "Warned",
+        ),
+    ];
+    for (rule, file, old, new, outcome) in breaks {
+        let path = desk.path("sound").join(file);
+        let whole = fs::read(&path).unwrap();
+        let found = whole.windows(old.len()).position(|window| window == old);
+        let place = found.unwrap_or_else(|| panic!("{rule}: {file} has it not"));
+        let broken = [&whole[..place], new, &whole[place + old.len()..]].concat();
+        fs::write(&path, broken).unwrap();
+        assert_eq!(status(&desk.path("sound"), rule), outcome, "{rule} {file}");
+        fs::write(&path, whole).unwrap();
+    }
+}

@@ -23,6 +23,8 @@ pub struct InitInfo {
     pub defaults: Vec<TrackDefaults>,
     /// `fragment_duration` of `mehd` in ticks of the movie (section 8.8.2).
     pub fragment_duration: Option<u64>,
+    /// The DRM systems that there is a `pssh` for, in order.
+    pub systems: Vec<[u8; 16]>,
 }
 
 /// A `trak` box (section 8.3.1).
@@ -138,6 +140,10 @@ pub struct Protection {
     pub default_iv_size: Option<u8>,
     /// `default_KID`.
     pub default_key_id: Option<[u8; 16]>,
+    /// `default_crypt_byte_block` and `default_skip_byte_block`, in version 1.
+    pub pattern: Option<(u8, u8)>,
+    /// `default_constant_IV`, where samples have none of their own.
+    pub constant_iv: Option<Vec<u8>>,
 }
 
 /// Reads an init segment, or the whole of a file for its `moov`.
@@ -162,12 +168,14 @@ pub fn read_init(bytes: &[u8]) -> Result<InitInfo> {
         tracks: Vec::new(),
         defaults: Vec::new(),
         fragment_duration: None,
+        systems: Vec::new(),
     };
     for found in whole_boxes(moov.payload) {
         match &found.kind.0 {
             b"mvhd" => info.movie = info.movie.or_else(|| MovieHeader::parse(found.payload)),
             b"trak" => info.tracks.push(read_track(found.payload)),
             b"mvex" => read_mvex(found.payload, &mut info),
+            b"pssh" => info.systems.extend(read_system(found.payload)),
             _ => {}
         }
     }
@@ -342,6 +350,12 @@ pub(crate) fn parse_pasp(payload: &[u8]) -> Option<PixelAspect> {
     })
 }
 
+/// `SystemID` of a `pssh` (ISO/IEC 23001-7 section 8.1).
+fn read_system(payload: &[u8]) -> Option<[u8; 16]> {
+    let (_, _, mut fields) = Fields::full(payload)?;
+    fields.array()
+}
+
 fn original_format(sinf: &[u8]) -> Option<FourCc> {
     let frma = whole_boxes(sinf).find(|found| found.kind.0 == *b"frma")?;
     Fields::new(frma.payload).four_cc()
@@ -368,10 +382,17 @@ fn read_protection(sinf: &[u8]) -> Protection {
 }
 
 fn read_tenc(payload: &[u8], protection: &mut Protection) -> Option<()> {
-    let (_, _, mut fields) = Fields::full(payload)?;
-    fields.skip(2)?; // reserved, default crypt and skip byte blocks
+    let (version, _, mut fields) = Fields::full(payload)?;
+    fields.skip(1)?; // reserved
+    let blocks = fields.u8()?;
+    protection.pattern = (version > 0).then_some((blocks >> 4, blocks & 15));
     protection.default_is_protected = Some(fields.u8()?);
-    protection.default_iv_size = Some(fields.u8()?);
+    let iv_size = fields.u8()?;
+    protection.default_iv_size = Some(iv_size);
     protection.default_key_id = Some(fields.array()?);
+    if iv_size == 0 {
+        let length = usize::from(fields.u8()?);
+        protection.constant_iv = Some(fields.rest().get(..length)?.to_vec());
+    }
     Some(())
 }

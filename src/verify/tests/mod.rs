@@ -1928,6 +1928,7 @@ fn every_rule_that_is_judged_is_in_the_table() {
         include_str!("../hls_multivariant.rs"),
         include_str!("../init.rs"),
         include_str!("../load.rs"),
+        include_str!("../protection.rs"),
         include_str!("../stills.rs"),
         include_str!("../text.rs"),
     ]
