@@ -8,7 +8,6 @@ use super::boxes::BoxWriter;
 use super::protection::{InitProtection, Pattern, write_sinf};
 use super::video_config::{VideoConfig, write_light};
 use crate::codec::aac::{AudioSpecificConfig, EsDescriptor, OBJECT_TYPE_MPEG4_AUDIO};
-use crate::codec::av1::Av1Config;
 use crate::codec::avc::AvcConfig;
 use crate::codec::hevc::HevcConfig;
 use crate::media::{Colour, Light, PixelAspect};
@@ -132,13 +131,13 @@ fn video_profile_brand(video: &VideoInit) -> Option<[u8; 4]> {
     let too_fast = video
         .frame_rate
         .is_some_and(|rate| rate.numerator() > 60 * rate.denominator());
-    if video.colour.full_range || too_fast {
-        return None;
-    }
+    let fits = !video.colour.full_range && !too_fast;
     match &video.config {
-        VideoConfig::Avc(avc) => avc_profile_brand(video, avc),
-        VideoConfig::Hevc(hevc) => hevc_profile_brand(video, hevc),
-        VideoConfig::Av1(av1) => av1_brand(av1),
+        VideoConfig::Avc(avc) if fits => avc_profile_brand(video, avc),
+        VideoConfig::Hevc(hevc) if fits => hevc_profile_brand(video, hevc),
+        VideoConfig::Avc(_) | VideoConfig::Hevc(_) => None,
+        // No media profile: every AV1 file has it (AV1 Codec ISO Media File Format Binding 2.1).
+        VideoConfig::Av1(_) => Some(*b"av01"),
     }
 }
 
@@ -172,8 +171,8 @@ fn avc_profile_brand(video: &VideoInit, avc: &AvcConfig) -> Option<[u8; 4]> {
     }
 }
 
-/// ISO/IEC 23000-19 table B.1: HHD8 and HHD10 to level 4.1, UHD8 and UHD10 to 5.0 and 5.1, HDR10
-/// and HLG10 to 5.1, all of Main tier.
+/// ISO/IEC 23000-19 table B.1: HHD8 and HHD10 to level 4.1, UHD8 to 5.0, UHD10, HDR10 and HLG10 to
+/// 5.1, all of Main tier.
 fn hevc_profile_brand(video: &VideoInit, hevc: &HevcConfig) -> Option<[u8; 4]> {
     let colour = video.colour;
     let within = |width: u16, height: u16, level: u8| {
@@ -185,20 +184,16 @@ fn hevc_profile_brand(video: &VideoInit, hevc: &HevcConfig) -> Option<[u8; 4]> {
         return None;
     }
     let wide = (colour.primaries, colour.matrix) == (9, 9);
+    let wide_sdr = wide && matches!(colour.transfer, 1 | 14 | 15);
     match (hevc.profile, colour.transfer) {
         (1, _) if is_hd_colour(colour) && hd => Some(*b"chhd"),
         (1, _) if is_hd_colour(colour) && hevc.level <= 150 => Some(*b"cud8"),
         (2, Colour::PQ) if wide => Some(*b"chd1"),
         (2, Colour::HLG) if wide => Some(*b"clg1"),
         (2, _) if is_hd_colour(colour) && hd => Some(*b"chh1"),
-        (2, _) if is_hd_colour(colour) => Some(*b"cud1"),
+        (2, _) if is_hd_colour(colour) || wide_sdr => Some(*b"cud1"),
         _ => None,
     }
-}
-
-/// The brand of the AV1 Codec ISO Media File Format Binding (section 2.1).
-fn av1_brand(av1: &Av1Config) -> Option<[u8; 4]> {
-    (av1.profile == 0).then_some(*b"av01")
 }
 
 fn audio_profile_brand(audio: &AudioInit) -> Option<[u8; 4]> {

@@ -13,11 +13,12 @@ use proptest::prelude::*;
 use super::dump::dump;
 use super::fragment::{FragmentKind, FragmentSample, fragment, fragment_head};
 use super::init_segment::{
-    AudioCoding, AudioInit, TrackInit, TrackInitKind, VideoInit, init_segment,
+    AudioCoding, AudioInit, TrackInit, TrackInitKind, VideoInit, init_segment, media_profile_brand,
 };
 use super::read::{InitInfo, SampleEntryMedia, SegmentInfo, box_tree, read_init, read_segment};
 use crate::cmaf::video_config::VideoConfig;
 use crate::codec::avc::{AvcConfig, ParameterSets};
+use crate::codec::hevc::HevcConfig;
 use crate::codec::test_support::{flipped, hex};
 use crate::media::{Colour, Light, PixelAspect, Sample};
 use crate::time::{FrameRate, Timescale};
@@ -137,6 +138,57 @@ fn our_reader_gives_back_what_the_init_segment_was_made_of() {
     assert!(info.tree.fault.is_none() && entry.protection.is_none());
 }
 
+/// What x265 3.5 gave for 640x360 in Main.
+const HEVC_ANNEX_B: &str = "\
+    0000000140010c01ffff01600000030090000003000003003f959409\
+    0000000142010101600000030090000003000003003fa005020169659596e4c2f016a020202080000003008000000c04\
+    000000014401c173c089";
+
+#[test]
+fn hevc_brands_follow_profile_level_size_and_colour() {
+    let parsed = HevcConfig::from_annex_b(&hex(HEVC_ANNEX_B)).expect("whole");
+    let wide = |transfer| [9, transfer, 9];
+    for (profile, level, (width, height), [primaries, transfer, matrix], expected) in [
+        (1, 93, (1280, 720), [1; 3], Some(b"chhd")),
+        (1, 123, (1920, 1080), [1; 3], Some(b"chhd")),
+        (1, 150, (1920, 1080), [1; 3], Some(b"cud8")),
+        (1, 150, (3840, 2160), [1; 3], Some(b"cud8")),
+        (1, 153, (3840, 2160), [1; 3], None),
+        (1, 93, (720, 576), [5, 6, 5], None),
+        (2, 123, (1920, 1080), [1; 3], Some(b"chh1")),
+        (2, 153, (3840, 2160), [1; 3], Some(b"cud1")),
+        (2, 93, (1280, 720), wide(14), Some(b"cud1")),
+        (2, 93, (1280, 720), wide(16), Some(b"chd1")),
+        (2, 153, (3840, 2160), wide(18), Some(b"clg1")),
+        (2, 156, (3840, 2160), wide(18), None),
+        (4, 93, (1280, 720), [1; 3], None),
+    ] {
+        let TrackInitKind::Video(video) = video_init().kind else {
+            panic!("video")
+        };
+        let mut colour = video.colour;
+        (colour.primaries, colour.transfer, colour.matrix) = (primaries, transfer, matrix);
+        let config = VideoConfig::Hevc(HevcConfig {
+            profile,
+            level,
+            ..parsed.clone()
+        });
+        let kind = TrackInitKind::Video(VideoInit {
+            width,
+            height,
+            colour,
+            config,
+            ..video
+        });
+        let brand = media_profile_brand(&kind);
+        assert_eq!(
+            brand.as_ref(),
+            expected,
+            "profile {profile}, {level}, {transfer}"
+        );
+    }
+}
+
 #[test]
 fn priming_becomes_an_edit_that_leaves_it_out() {
     let info = read_init(&init_segment(&audio_init(2112))).expect("ours");
@@ -176,7 +228,7 @@ fn the_media_profile_brand_is_the_smallest_that_fits() {
             }
             (video.frame_rate, video.colour) = (FrameRate::new(fps, 1), colour);
         }
-        super::init_segment::media_profile_brand(&init.kind)
+        media_profile_brand(&init.kind)
     };
     let hdr = Colour {
         primaries: 9,

@@ -11,6 +11,8 @@ use crate::media::{Colour, PixelAspect};
 pub(super) struct ConfigurationFacts {
     /// Where the record and its own parameter sets differ, or lack something (rule C14).
     pub(super) faults: Vec<String>,
+    /// Profile, whether of High tier, and level (times thirty), of HEVC's record.
+    pub(super) hevc: Option<(u8, bool, u8)>,
     /// Bytes of NAL unit lengths; `None` for AV1.
     pub(super) nal_length: Option<usize>,
     /// Size by the parameter sets.
@@ -73,6 +75,7 @@ fn hevc(record: &[u8]) -> ConfigurationFacts {
     let light = config.light();
     ConfigurationFacts {
         faults,
+        hevc: Some((config.profile, config.high_tier, config.level)),
         nal_length: Some(config.length_size),
         size: sps.as_ref().map(|sps| (sps.width, sps.height)),
         pixel_aspect: sps.as_ref().map(|sps| pair(sps.pixel_aspect())),
@@ -104,6 +107,7 @@ fn av1(record: &[u8]) -> ConfigurationFacts {
     }
     ConfigurationFacts {
         faults,
+        hevc: None,
         nal_length: None,
         size: header.map(|header| (header.max_width, header.max_height)),
         pixel_aspect: None,

@@ -144,6 +144,8 @@ fn brands(init: &InitFacts) -> Vec<String> {
 fn media_profile_brands(entry: &EntryFacts) -> &'static [&'static [u8; 4]] {
     match (&entry.kind.0, &entry.picture, &entry.sound) {
         (b"avc1", Some(picture), _) => avc_profile_brands(picture),
+        (b"hvc1", Some(picture), _) => hevc_profile_brands(picture),
+        (b"av01", ..) => &[b"av01"],
         (b"mp4a", _, Some(sound)) if aac_lc(entry) && sound.sample_rate <= 48_000 => {
             match sound.channels {
                 1 | 2 => &[b"caac", b"caaa"],
@@ -181,6 +183,29 @@ fn avc_profile_brands(picture: &PictureFacts) -> &'static [&'static [u8; 4]] {
         0..=31 if fits(864, 576) => &[b"cfsd", b"cfhd", b"chdf"],
         0..=40 if fits(1920, 1080) => &[b"cfhd", b"chdf"],
         0..=42 if fits(1920, 1080) => &[b"chdf"],
+        _ => &[],
+    }
+}
+
+/// ISO/IEC 23000-19 table B.1, Main tier: in Main BT.709 to level 4.1 (1920x1080) or 5.0 (3840x2160);
+/// in Main 10 BT.709 to 4.1 or 5.1, and BT.2020 with PQ or HLG to 5.1.
+fn hevc_profile_brands(picture: &PictureFacts) -> &'static [&'static [u8; 4]] {
+    let configuration = picture.configuration.as_ref();
+    let Some((profile, false, level)) = configuration.and_then(|it| it.hevc) else {
+        return &[];
+    };
+    let fits = |width, height| picture.width <= width && picture.height <= height;
+    if picture.full_range || level > 153 || !fits(3840, 2160) {
+        return &[];
+    }
+    let hd = level <= 123 && fits(1920, 1080);
+    match (profile, picture.colour.unwrap_or([2; 3])) {
+        (1, [1 | 2, 1 | 2, 1 | 2]) if hd => &[b"chhd", b"cud8"],
+        (1, [1 | 2, 1 | 2, 1 | 2]) if level <= 150 => &[b"cud8"],
+        (2, [1 | 2, 1 | 2, 1 | 2]) if hd => &[b"chh1", b"cud1"],
+        (2, [1 | 2, 1 | 2, 1 | 2]) => &[b"cud1"],
+        (2, [9, 16, 9]) => &[b"chd1"],
+        (2, [9, 18, 9]) => &[b"clg1"],
         _ => &[],
     }
 }

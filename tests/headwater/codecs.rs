@@ -208,7 +208,7 @@ fn hdr10_is_kept_beside_the_standard_range_with_what_is_known_of_its_light() {
             rule["applied"].as_u64().unwrap() > 0,
         )
     };
-    for rule in ["A02", "A04", "C08", "C14", "D21", "H15", "H28"] {
+    for rule in ["A02", "A04", "C01", "C08", "C14", "D21", "H15", "H28"] {
         assert_eq!(status(rule), ("ok".into(), true), "{rule}");
     }
     let playlist = std::fs::read_to_string(out.join("index.m3u8")).unwrap();
