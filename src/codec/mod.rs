@@ -9,6 +9,7 @@ pub mod av1;
 pub mod avc;
 mod bits;
 pub mod captions;
+pub mod dolby_vision;
 pub mod hevc;
 pub mod light;
 mod names;

@@ -3,6 +3,7 @@
 use super::aac::EsDescriptor;
 use super::av1::Av1Config;
 use super::avc::AvcConfig;
+use super::dolby_vision::{DOLBY_VISION_BOXES, DolbyVision};
 use super::hevc::HevcConfig;
 use super::vp9::VpConfig;
 
@@ -27,7 +28,7 @@ pub fn codecs_of_sample_entry(format: [u8; 4], boxes: &[([u8; 4], &[u8])]) -> Op
             Some(config.codecs_as(entry))
         }
         b"dvh1" | b"dvhe" | b"dva1" | b"dvav" | b"dav1" => {
-            dolby_vision(entry, find(&[b"dvcC", b"dvvC", b"dvwC"])?)
+            dolby_vision(entry, find(&DOLBY_VISION_BOXES)?)
         }
         b"av01" => Some(Av1Config::parse(find(&[b"av1C"])?).ok()?.codecs()),
         b"vp08" | b"vp09" => {
@@ -45,11 +46,8 @@ pub fn codecs_of_sample_entry(format: [u8; 4], boxes: &[([u8; 4], &[u8])]) -> Op
     }
 }
 
-/// Profile (7 bits) and level (6 bits) behind two version bytes (Dolby Vision Streams Within the
-/// ISO Base Media File Format, section 3.2).
 fn dolby_vision(entry: &str, record: &[u8]) -> Option<String> {
-    let bits = u16::from_be_bytes([*record.get(2)?, *record.get(3)?]);
-    let (profile, level) = (bits >> 9, bits >> 3 & 0x3f);
+    let DolbyVision { profile, level } = DolbyVision::parse(record)?;
     Some(format!("{entry}.{profile:02}.{level:02}"))
 }
 

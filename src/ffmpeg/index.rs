@@ -491,6 +491,7 @@ fn kind(stream: &ffmpeg::Stream<'_>, parameters: &StreamParameters) -> TrackKind
                 orientation: orientation(stream),
                 colour: parameters.colour,
                 light: light::of_stream(stream),
+                dolby_vision: light::dolby_vision(stream),
             })
         }
         Type::Audio if parameters.sample_rate > 0 => TrackKind::Audio(AudioInfo {

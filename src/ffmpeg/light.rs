@@ -26,6 +26,14 @@ pub(super) fn of_stream(stream: &ffmpeg::Stream<'_>) -> Light {
     light
 }
 
+/// The profile of Dolby Vision: byte 2 of `AVDOVIDecoderConfigurationRecord`.
+pub(super) fn dolby_vision(stream: &ffmpeg::Stream<'_>) -> Option<u8> {
+    let record = stream
+        .side_data()
+        .find(|side| side.kind() == Type::DOVI_CONF);
+    record?.data().get(2).copied()
+}
+
 /// `display_primaries[3][2]` (red, green, blue), `white_point[2]`, `min_luminance`,
 /// `max_luminance` as fractions, then `has_primaries` and `has_luminance`.
 fn mastering(bytes: &[u8]) -> Option<MasteringDisplay> {

@@ -227,6 +227,9 @@ pub struct VideoInfo {
     /// What the container or the decoder configuration says of the light in HDR pictures.
     #[serde(default, skip_serializing_if = "Light::is_unknown")]
     pub light: Light,
+    /// The profile of Dolby Vision that its bitstream has, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dolby_vision: Option<u8>,
 }
 
 impl VideoInfo {

@@ -147,6 +147,7 @@ fn video_track(shape: &Shape, samples: SampleTable) -> SourceTrack {
             orientation: Orientation::default(),
             colour: Colour::UNSPECIFIED,
             light: Light::UNKNOWN,
+            dolby_vision: None,
         }),
         codec: Codec::H264,
         config: avc_config(),

@@ -585,6 +585,7 @@ fn poster_size(picture: &PicturePlan) -> (u32, u32) {
         orientation: picture.orientation,
         colour: picture.colour,
         light: picture.light,
+        dolby_vision: None,
     };
     let (width, height) = info.upright_size();
     let longest = u64::from(width.max(height).max(1));

@@ -814,3 +814,32 @@ fn check_copied_sound(
     );
     Ok(())
 }
+
+#[test]
+fn the_base_layer_of_dolby_vision_is_kept_and_what_is_lost_is_said() {
+    let plan_of = |profile: Option<u8>, transfer: u8| {
+        let mut track = fixture::video(&Shape::default(), 60);
+        if let TrackKind::Video(info) = &mut track.kind {
+            (info.dolby_vision, info.colour.transfer) = (profile, transfer);
+        }
+        let policy = Policy {
+            hdr: crate::media::Hdr::Keep,
+            ..never()
+        };
+        let plan = make(vec![track], &policy);
+        let kept = ids(&plan).iter().any(|id| id.contains("-hevc-"));
+        (kept, plan.warnings.join("; "))
+    };
+    let (kept, warnings) = plan_of(Some(8), 18);
+    assert!(
+        kept && warnings.contains("profile 8) are left out"),
+        "{warnings}"
+    );
+    let (kept, warnings) = plan_of(None, 16);
+    assert!(kept && !warnings.contains("Dolby"), "{warnings}");
+    let (kept, warnings) = plan_of(Some(5), 16);
+    assert!(
+        !kept && warnings.contains("colours will be wrong"),
+        "{warnings}"
+    );
+}

@@ -20,6 +20,9 @@ use crate::time::{FrameRate, Rounding, Ticks, Timescale};
 /// round.
 const LEAST_COPIED_TIMESCALE: u32 = 1000;
 
+/// The profile of Dolby Vision whose base layer is in colours that only its decoders know.
+const ITS_OWN_COLOURS: u8 = 5;
+
 /// The video plan, and where it lies on the movie's time line.
 #[derive(Debug, Clone)]
 pub(crate) struct PlannedVideo {
@@ -327,6 +330,12 @@ impl Source<'_> {
         copied: bool,
         notes: &mut Notes,
     ) -> Result<Vec<VideoRendition>> {
+        if self.info.dolby_vision == Some(ITS_OWN_COLOURS) {
+            notes.warn(
+                "the source is Dolby Vision of profile 5, which has no base layer for other decoders: \
+                 its colours will be wrong",
+            );
+        }
         let mut codecs = self.policy.codecs.clone();
         codecs.sort_unstable();
         let mut makes: Vec<Make> = codecs.into_iter().map(Make::sdr).collect();
@@ -352,6 +361,14 @@ impl Source<'_> {
     fn kept_range(&self, notes: &mut Notes) -> Option<VideoRange> {
         if self.policy.hdr != Hdr::Keep {
             return None;
+        }
+        if self.info.dolby_vision == Some(ITS_OWN_COLOURS) {
+            return None;
+        }
+        if let Some(profile) = self.info.dolby_vision {
+            notes.warn(format!(
+                "Dolby Vision's own metadata (profile {profile}) are left out: its base layer is kept"
+            ));
         }
         match self.info.colour.transfer {
             Colour::PQ => Some(VideoRange::Pq(self.info.light)),

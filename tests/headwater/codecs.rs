@@ -164,6 +164,16 @@ fn equal_tasks_give_equal_bytes_in_every_codec() {
         ["v128-hevc", "v128-av1"].map(|track| joined(&out, &result, track))
     };
     assert!(made("a") == made("b"));
+    // Noise, of which AV1 would take twice its peak, which is 55 % of H.264's.
+    let folder = folder.path().join("a");
+    let record = std::fs::read(folder.join("presentation.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    let bytes = |at: usize| {
+        record["video"][at]["segments"][0]["bytes"]
+            .as_u64()
+            .unwrap()
+    };
+    assert!(bytes(2) * 100 <= bytes(0) * 60, "{}", record["video"]);
 }
 
 fn hdr(folder: &Path, transfer: &str, more: &str) -> PathBuf {

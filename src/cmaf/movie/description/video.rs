@@ -6,6 +6,7 @@ use crate::cmaf::boxes::FourCc;
 use crate::cmaf::fields::Fields;
 use crate::cmaf::read::{ColourBox, parse_pasp};
 use crate::codec::av1::Av1Config;
+use crate::codec::dolby_vision::{DOLBY_VISION_BOXES, DolbyVision};
 use crate::codec::hevc::HevcConfig;
 use crate::codec::light::{read_content, read_mastering};
 use crate::media::{Codec, Colour, Light, PixelAspect, TrackKind, VideoInfo};
@@ -37,6 +38,7 @@ pub(super) fn read(entry: Entry<'_>, context: Context<'_>) -> Option<Description
                 .and_then(ColourBox::parse)
                 .map_or_else(|| stream_colour(&codec, &config), |found| found.colour),
             light: light(boxes, &codec, &config),
+            dolby_vision: dolby_vision(boxes),
         }),
         codec,
         config,
@@ -94,6 +96,14 @@ fn light(boxes: &[u8], codec: &Codec, config: &[u8]) -> Light {
         Ok(hevc) if *codec == Codec::HEVC => said.or(hevc.light()),
         _ => said,
     }
+}
+
+/// The profile of Dolby Vision that a record beside the codec's own tells.
+fn dolby_vision(boxes: &[u8]) -> Option<u8> {
+    let mut found = DOLBY_VISION_BOXES
+        .iter()
+        .filter_map(|kind| child(boxes, kind));
+    found.find_map(DolbyVision::parse).map(|it| it.profile)
 }
 
 /// Codecs whose bitstream carries all that the decoder needs.
