@@ -11,7 +11,9 @@ use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::stream::Disposition as Flags;
 
 use super::bytes_of::MAX_SAMPLE_BYTES;
+use super::frame_length::{self, Length};
 use super::heartbeat::Heartbeat;
+use super::sound_times::{self, Span};
 use super::sys::{self, StreamParameters};
 use super::times::{self, Continuity, TimedSample};
 use super::{decode, from_av, language, light, locate, order, text};
@@ -73,12 +75,12 @@ pub(super) fn run(
             &mut demuxed.warnings,
         )?);
     }
-    let start_millis = start_at_zero(&mut tracks);
+    let start_millis = start_at_zero(&mut tracks, demuxed.is_free);
     if demuxed.clock.breaks() > 0 {
-        demuxed.warn(format!(
-            "the clock jumps {} times; bridged",
-            demuxed.clock.breaks()
-        ));
+        demuxed.warn(match demuxed.clock.breaks() {
+            1 => "the clock jumps once; bridged".to_owned(),
+            many => format!("the clock jumps {many} times; bridged"),
+        });
     }
     let name = sys::format_name(&input);
     Ok(SourceIndex {
@@ -88,6 +90,12 @@ pub(super) fn run(
         warnings: demuxed.warnings,
         chapters: text::chapters(&input, start_millis),
     })
+}
+
+/// Whether a container's clock may start anywhere, jump, and wrap around: transport and program
+/// streams.
+fn has_free_clock(format: &str) -> bool {
+    ["mpegts", "mpeg"].contains(&format)
 }
 
 /// Texts that name other files are no media, whatever they are called.
@@ -206,6 +214,10 @@ struct Packet {
     sync: bool,
     /// VP8 only: the picture is for reference and never shown.
     hidden: bool,
+    /// How much sound its own header says that it holds.
+    length: Option<Length>,
+    /// The container gave its time; else libavformat made it up from the packet before.
+    timed: bool,
     place: Place,
 }
 
@@ -215,6 +227,8 @@ struct Demuxed {
     packets: Vec<Vec<Packet>>,
     warnings: Vec<String>,
     clock: Continuity,
+    /// See [`has_free_clock`].
+    is_free: bool,
     /// End of the last packet found in the source, by stream.
     ends: Vec<u64>,
     /// Bytes sent to the spool.
@@ -236,7 +250,7 @@ impl Demuxed {
         files: &TaskFiles,
         output: &dyn TaskOutput,
     ) -> Result<()> {
-        let breaks_clock = ["mpegts", "mpeg"].contains(&sys::format_name(input).as_str());
+        self.is_free = has_free_clock(&sys::format_name(input));
         let (mut total, mut broken) = (0_usize, 0);
         let heartbeat = Heartbeat::new(output);
         loop {
@@ -264,7 +278,7 @@ impl Demuxed {
                     "the source has too many samples",
                 ));
             }
-            let offset = if breaks_clock {
+            let offset = if self.is_free {
                 self.bridge(input, &packet)
             } else {
                 0
@@ -288,7 +302,11 @@ impl Demuxed {
         };
         let now = Ticks::new(scale.ticks(time), scale.timescale);
         let micros = now.to(Timescale::MICROS, Rounding::Nearest).count;
-        let offset = self.clock.offset(packet.stream(), micros);
+        let steady = matches!(
+            stream.parameters().medium(),
+            ffmpeg::media::Type::Audio | ffmpeg::media::Type::Video
+        );
+        let offset = self.clock.offset(packet.stream(), steady, micros);
         let offset = Ticks::new(offset, Timescale::MICROS).to(scale.timescale, Rounding::Nearest);
         offset.count / scale.multiple.max(1)
     }
@@ -328,6 +346,11 @@ impl Demuxed {
             duration: packet.duration().max(0),
             sync: packet.is_key(),
             hidden,
+            length: codec
+                .as_deref()
+                .and_then(|codec| frame_length::of_packet(codec, data)),
+            // Of the packets that libavformat cut from one PES packet the first has its position.
+            timed: !self.is_free || packet.position() >= 0,
             place,
         };
         if let Some(packets) = self.packets.get_mut(track) {
@@ -637,20 +660,21 @@ fn sound(
     warnings: &mut Vec<String>,
 ) -> Vec<TimedSample> {
     let mut samples = plain(packets);
-    let lengths: Option<Vec<u32>> = packets
+    let spans: Option<Vec<Span>> = packets
         .iter()
-        .map(|packet| samples_in(parameters, packet.place.size))
+        .map(|packet| span(parameters, packet))
         .collect();
-    let (Some(lengths), Some(rate)) = (lengths, Timescale::new(parameters.sample_rate)) else {
+    let (Some(spans), Some(rate)) = (spans, Timescale::new(parameters.sample_rate)) else {
         return samples;
     };
     let given = samples.clone();
-    let anchors = times::count_samples(&mut samples, &lengths, track.timescale.get(), rate.get());
-    // Where the sample rate changes on the way, packets aren't as long as counting says.
+    let anchors =
+        sound_times::count_samples(&mut samples, &spans, track.timescale.get(), rate.get());
+    // Where so many times are off, packets aren't as long as counting says.
     if anchors > MANY_ANCHORS && anchors as usize > samples.len() / 16 {
         warnings.push(format!(
-            "the sound of track {} changes its rate, or has many gaps; it is placed by the \
-             container's times",
+            "the sound of track {} has {anchors} gaps or jumps; it is placed by the container's \
+             times",
             track.number
         ));
         return given;
@@ -663,6 +687,23 @@ fn sound(
         ));
     }
     samples
+}
+
+/// How much sound a packet holds, by its header or, where that is fixed, by its codec.
+fn span(parameters: &StreamParameters, packet: &Packet) -> Option<Span> {
+    let length = match packet.length {
+        Some(length) => length,
+        None => Length {
+            samples: samples_in(parameters, packet.place.size)?,
+            rate: parameters.sample_rate,
+        },
+    };
+    let said = if packet.timed {
+        packet.pts.or(packet.dts)
+    } else {
+        None
+    };
+    Some(Span { length, said })
 }
 
 /// How many PCM samples a packet of that many bytes holds, for codecs where that is fixed.
@@ -705,9 +746,10 @@ fn plain(packets: &[Packet]) -> Vec<TimedSample> {
 }
 
 /// Lets the movie start where its first picture or sound is, as players do: transport streams
-/// start anywhere. What lies before zero (encoder delay) stays there. Gives where that was, in
+/// start anywhere, and before zero when their clock wraps around soon after (`is_free`). Of other
+/// containers what lies before zero (encoder delay) stays there. Gives where that was, in
 /// milliseconds.
-fn start_at_zero(tracks: &mut [SourceTrack]) -> i64 {
+fn start_at_zero(tracks: &mut [SourceTrack], is_free: bool) -> i64 {
     let start = |track: &SourceTrack| {
         let first = track
             .samples
@@ -727,7 +769,8 @@ fn start_at_zero(tracks: &mut [SourceTrack]) -> i64 {
     let Some(first) = heard.filter_map(start).min() else {
         return 0;
     };
-    let start = Ticks::new(first.max(0), Timescale::MICROS);
+    let first = if is_free { first } else { first.max(0) };
+    let start = Ticks::new(first, Timescale::MICROS);
     for track in tracks {
         track.edit.media_start = start.to(track.timescale, Rounding::Nearest).count;
     }
@@ -769,6 +812,8 @@ mod tests {
             duration: 0,
             sync: false,
             hidden,
+            length: None,
+            timed: true,
             place,
         };
         let packets = [packet(0, false), packet(32, true), packet(33, false)];

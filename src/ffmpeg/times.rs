@@ -4,60 +4,98 @@ use crate::media::{Place, SampleTable};
 
 /// Times further apart than this are a break in the clock, not a pause: 10 s.
 const BREAK_MICROS: i64 = 10_000_000;
-/// A decode time this far before the one of the packet before is a break, too: 1 s.
-const BACK_MICROS: i64 = 1_000_000;
-/// Sound that is off its own count by more than this is anchored anew: 50 ms.
-const DRIFT_MILLIS: i64 = 50;
+/// A decode time this far before the one of the packet before is a break, too: half a second.
+const BACK_MICROS: i64 = 500_000;
+/// Packets of one track are at most this far apart, where a break hides how far: 1 s.
+const STEP_MICROS: i64 = 1_000_000;
+/// Packets that lie next to each other in a stream are at most this far apart in time: 3 s.
+const SKEW_MICROS: i64 = 3_000_000;
 
 /// Undoes breaks in the clock of a transport stream: after one, all tracks are shifted so that
 /// the track that met it first goes on where it was.
+///
+/// Tracks pass a break one after the other, and the last packets before it of one may come behind
+/// the first after it of another. So each track stays on the old clock until it has passed, too.
 #[derive(Debug, Default)]
 pub(super) struct Continuity {
+    /// What the newest clock is shifted by.
     offset_micros: i64,
-    last: Vec<Option<i64>>,
-    /// Distance of the last two packets of each track.
-    steps: Vec<i64>,
+    /// The last time given out to picture or sound.
+    now: Option<i64>,
+    tracks: Vec<TrackClock>,
     breaks: u32,
 }
 
+/// Where a track is.
+#[derive(Debug, Clone, Copy, Default)]
+struct TrackClock {
+    offset_micros: i64,
+    last: Option<i64>,
+    /// Distance of the last two packets.
+    step: i64,
+}
+
 impl Continuity {
-    /// What to add to the times of a packet of `track` whose time is `micros`.
-    pub(super) fn offset(&mut self, track: usize, micros: i64) -> i64 {
-        if self.last.len() <= track {
-            self.last.resize(track + 1, None);
-            self.steps.resize(track + 1, 0);
+    /// What to add to the times of a packet of `track` whose time is `micros`. Only tracks whose
+    /// packets come one after the other, which text's don't, are `steady` and tell of breaks.
+    pub(super) fn offset(&mut self, track: usize, steady: bool, micros: i64) -> i64 {
+        if self.tracks.len() <= track {
+            self.tracks.resize(track + 1, TrackClock::default());
         }
-        let shifted = micros.saturating_add(self.offset_micros);
-        let last = self.last.get(track).copied().flatten();
-        let continued = match last {
-            Some(last) if is_break(last, shifted) => {
-                let step = self.steps.get(track).copied().unwrap_or(0);
-                let next = last.saturating_add(step);
-                self.offset_micros = next.saturating_sub(micros);
-                self.breaks += 1;
-                next
+        let clock = self.tracks.get(track).copied().unwrap_or_default();
+        let next = clock.last.map(|last| last.saturating_add(clock.step));
+        let due = if steady { next.or(self.now) } else { self.now };
+        let mut offset = self.nearest(clock, micros, due);
+        let mut time = micros.saturating_add(offset);
+        if steady && self.is_break(clock, time) {
+            time = due.unwrap_or(time);
+            offset = time.saturating_sub(micros);
+            self.offset_micros = offset;
+            self.breaks += 1;
+        }
+        if steady {
+            self.now = Some(time);
+        }
+        if let Some(slot) = self.tracks.get_mut(track) {
+            let step = clock.last.map_or(0, |last| time.saturating_sub(last));
+            *slot = TrackClock {
+                offset_micros: offset,
+                last: Some(time),
+                step: step.clamp(0, STEP_MICROS),
+            };
+        }
+        offset
+    }
+
+    /// Of a track's own offset and the newest, the one that puts a packet nearer to when it is
+    /// due.
+    fn nearest(&self, clock: TrackClock, micros: i64, due: Option<i64>) -> i64 {
+        let away = |offset: i64| due.map_or(0, |due| micros.saturating_add(offset).abs_diff(due));
+        if clock.last.is_some() && away(clock.offset_micros) < away(self.offset_micros) {
+            clock.offset_micros
+        } else {
+            self.offset_micros
+        }
+    }
+
+    /// Whether a packet at `time` can't follow what came before. Where the other tracks are there
+    /// already, the track only paused.
+    fn is_break(&self, clock: TrackClock, time: i64) -> bool {
+        let after = |before: i64| time.saturating_sub(before);
+        match (clock.last, self.now) {
+            (Some(last), now) => {
+                let paused = now.is_some_and(|now| after(now).abs() <= SKEW_MICROS);
+                after(last) < -BACK_MICROS || (after(last) > BREAK_MICROS && !paused)
             }
-            _ => shifted,
-        };
-        if let (Some(step), Some(last)) = (self.steps.get_mut(track), last) {
-            *step = continued.saturating_sub(last).clamp(0, BACK_MICROS);
+            (None, Some(now)) => after(now).abs() > BREAK_MICROS,
+            (None, None) => false,
         }
-        if let Some(slot) = self.last.get_mut(track) {
-            *slot = Some(continued);
-        }
-        self.offset_micros
     }
 
     /// How often the clock broke.
     pub(super) fn breaks(&self) -> u32 {
         self.breaks
     }
-}
-
-/// Whether a packet at `time` can't follow one at `last`.
-fn is_break(last: i64, time: i64) -> bool {
-    let ahead = time.saturating_sub(last);
-    !(-BACK_MICROS..=BREAK_MICROS).contains(&ahead)
 }
 
 /// A sample with all that its table entry needs.
@@ -109,39 +147,6 @@ fn decode_times(samples: &[TimedSample]) -> Vec<i64> {
         .max();
     let late = late.unwrap_or(0).max(0);
     sorted.iter().map(|dts| dts.saturating_sub(late)).collect()
-}
-
-/// Rewrites the times of sound, given in `timescale`, as counts of its own samples at `rate`:
-/// `lengths` says how many each packet holds. Gives how often the count had to be anchored anew.
-pub(super) fn count_samples(
-    samples: &mut [TimedSample],
-    lengths: &[u32],
-    timescale: u32,
-    rate: u32,
-) -> u32 {
-    let to_rate = |time: i64| {
-        let (from, to) = (i128::from(timescale.max(1)), i128::from(rate));
-        i64::try_from((i128::from(time) * to + from / 2).div_euclid(from)).unwrap_or(i64::MAX)
-    };
-    let drift = i64::from(rate) * DRIFT_MILLIS / 1000;
-    let mut anchors = 0;
-    let mut next: Option<i64> = None;
-    for (sample, length) in samples.iter_mut().zip(lengths) {
-        let said = to_rate(sample.pts);
-        let time = match next {
-            Some(next) if said.abs_diff(next) <= drift.unsigned_abs() => next,
-            Some(next) => {
-                anchors += 1;
-                said.max(next)
-            }
-            None => said,
-        };
-        sample.pts = time;
-        sample.dts = Some(time);
-        sample.duration = i64::from(*length);
-        next = Some(time.saturating_add(i64::from(*length)));
-    }
-    anchors
 }
 
 /// Fills in missing times of sound and text from what comes before, and keeps them from going
@@ -218,27 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn rounded_milliseconds_become_exact_counts() {
-        let mut samples: Vec<_> = [0, 21, 43, 64, 85].map(|ms| sample(ms, None)).into();
-        assert_eq!(count_samples(&mut samples, &[1024; 5], 1000, 48_000), 0);
-        let times: Vec<_> = samples.iter().map(|s| s.pts).collect();
-        assert_eq!(times, [0, 1024, 2048, 3072, 4096]);
-    }
-
-    #[test]
-    fn a_hole_in_the_sound_is_kept() {
-        let mut samples: Vec<_> = [0, 21, 543].map(|ms| sample(ms, None)).into();
-        assert_eq!(count_samples(&mut samples, &[1024; 3], 1000, 48_000), 1);
-        assert_eq!(samples[2].pts, 26_064);
-    }
-
-    #[test]
     fn clock_break_is_bridged_for_all_tracks() {
         let mut clock = Continuity::default();
-        assert_eq!(clock.offset(0, 1_000_000), 0);
-        assert_eq!(clock.offset(1, 1_010_000), 0);
-        assert_eq!(clock.offset(0, 90_000_000), -89_000_000);
-        assert_eq!(clock.offset(1, 90_010_000), -89_000_000);
+        assert_eq!(clock.offset(0, true, 1_000_000), 0);
+        assert_eq!(clock.offset(1, true, 1_010_000), 0);
+        assert_eq!(clock.offset(0, true, 90_000_000), -89_000_000);
+        assert_eq!(clock.offset(1, true, 90_010_000), -89_000_000);
         assert_eq!(clock.breaks(), 1);
     }
 
@@ -246,11 +236,58 @@ mod tests {
     fn a_clock_that_starts_anew_goes_on_a_packet_later() {
         let mut clock = Continuity::default();
         for time in [1_000_000, 1_040_000, 3_000_000, 3_040_000] {
-            assert_eq!(clock.offset(0, time), 0);
+            assert_eq!(clock.offset(0, true, time), 0);
         }
-        assert_eq!(clock.offset(0, 1_000_000), 2_080_000);
-        assert_eq!(clock.offset(0, 1_040_000), 2_080_000);
+        assert_eq!(clock.offset(0, true, 1_000_000), 2_080_000);
+        assert_eq!(clock.offset(0, true, 1_040_000), 2_080_000);
         assert_eq!(clock.breaks(), 1);
+    }
+
+    #[test]
+    fn late_packets_of_the_clock_before_stay_on_it() {
+        let mut clock = Continuity::default();
+        for time in (1_400_000..5_400_000).step_by(40_000) {
+            assert_eq!(clock.offset(0, true, time), 0);
+            if time < 5_200_000 {
+                assert_eq!(clock.offset(1, true, time), 0);
+            }
+        }
+        // The picture starts anew; of the sound five packets are still to come.
+        assert_eq!(clock.offset(0, true, 1_400_000), 4_000_000);
+        for time in (5_200_000..5_400_000).step_by(40_000) {
+            assert_eq!(clock.offset(1, true, time), 0);
+            assert_eq!(clock.offset(0, true, time - 3_760_000), 4_000_000);
+        }
+        for time in (1_400_000..3_000_000).step_by(40_000) {
+            assert_eq!(clock.offset(1, true, time), 4_000_000);
+        }
+        assert_eq!(clock.breaks(), 1);
+    }
+
+    #[test]
+    fn text_and_sound_that_pause_break_no_clock() {
+        let mut clock = Continuity::default();
+        assert_eq!(clock.offset(1, true, 0), 0);
+        assert_eq!(clock.offset(2, false, 0), 0);
+        for time in (0..30_000_000).step_by(40_000) {
+            assert_eq!(clock.offset(0, true, time), 0);
+        }
+        assert_eq!(clock.offset(2, false, 30_000_000), 0);
+        assert_eq!(clock.offset(1, true, 30_000_000), 0);
+        // Text follows a break that it slept through.
+        assert_eq!(clock.offset(0, true, 0), 30_000_000);
+        assert_eq!(clock.offset(0, true, 500_000), 30_000_000);
+        assert_eq!(clock.offset(2, false, 500_000), 30_000_000);
+        assert_eq!(clock.breaks(), 1);
+    }
+
+    #[test]
+    fn sound_ahead_of_the_picture_by_a_second_and_a_half_stays_so() {
+        let mut clock = Continuity::default();
+        assert_eq!(clock.offset(0, true, 3_000_000), 0);
+        assert_eq!(clock.offset(1, true, 1_500_000), 0);
+        assert_eq!(clock.offset(0, true, 3_040_000), 0);
+        assert_eq!(clock.breaks(), 0);
     }
 
     proptest! {

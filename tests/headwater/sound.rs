@@ -405,6 +405,77 @@ fn codecs_that_need_their_packets_described_are_heard() {
     }
 }
 
+/// Times between two PES packets are the demuxer's guess, from the first rate.
+#[test]
+fn a_change_of_rate_leaves_no_holes_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = |rate: &str, codec: &str| {
+        let tone = format!("aevalsrc=0.25*sin(2*PI*1000*t)|0:c=stereo:s={rate}:d=3");
+        let more = ["-c:a", codec, "-f", "mpegts"];
+        std::fs::read(made(folder.path(), "part.ts", &tone, &more)).unwrap()
+    };
+    for (codec, first, second) in [
+        ("aac", "48000", "44100"),
+        ("aac", "32000", "48000"),
+        ("mp2", "48000", "32000"),
+    ] {
+        let source = folder.path().join("both.ts");
+        std::fs::write(&source, [part(first, codec), part(second, codec)].concat()).unwrap();
+        let out = folder.path().join("out");
+        let _ = std::fs::remove_dir_all(&out);
+        let result = package(&source, &out, &[]);
+        let left = &heard(&joined(&out, &result, "a-und"), 2, 48_000)[0];
+        assert!(
+            (5.9..6.2).contains(&(left.len() as f64 / 48_000.0)),
+            "{codec}"
+        );
+        // From a quarter of a second behind the join, each five milliseconds.
+        for (number, piece) in left[156_000..280_000].chunks_exact(240).enumerate() {
+            let level = tone(piece, 1000.0, 48_000.0);
+            assert!(
+                (level - 0.25).abs() < 0.05,
+                "{codec} {first}: {level} in piece {number}"
+            );
+        }
+        let said = result["warnings"].to_string();
+        assert!(!said.contains("gaps"), "{said}");
+    }
+}
+
+/// The last seconds of a title come faster than its sound is long.
+#[test]
+fn sound_that_runs_early_is_kept_with_the_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let clicks = "aevalsrc='0.7*sin(2*PI*1000*t)*lt(mod(t,1),0.1)':s=48000:d=12";
+    let early = "setts=ts='if(gte(TS,6000),6000+(TS-6000)*0.9,TS)'";
+    let more = ["-c:a", "aac", "-bsf:a", early];
+    let source = made(folder.path(), "early.mkv", clicks, &more);
+    let out = folder.path().join("out");
+    let result = package(&source, &out, &[]);
+    let left = &heard(&joined(&out, &result, "a-und"), 2, 48_000)[0];
+    let (mut onsets, mut last) = (Vec::new(), f64::NEG_INFINITY);
+    for (number, _) in left.iter().enumerate().filter(|(_, s)| s.abs() > 0.2) {
+        let time = number as f64 / 48_000.0;
+        if time - last > 0.4 {
+            onsets.push(time);
+        }
+        last = time;
+    }
+    let said = result["duration_s"].as_f64().unwrap();
+    assert!((11.3..11.5).contains(&said), "{said} s of 11.4");
+    for (number, onset) in onsets.iter().enumerate() {
+        let second = number as f64;
+        let due = if second < 6.0 {
+            second
+        } else {
+            6.0 + (second - 6.0) * 0.9
+        };
+        let late = onset - onsets[0] - due;
+        assert!(onsets[0] < 0.05 && late.abs() < 0.07, "{due}: {onsets:?}");
+    }
+    assert_eq!(onsets.len(), 12, "{onsets:?}");
+}
+
 /// A broadcast whose sound goes from 44.1 kHz stereo to 48 kHz mono on the way.
 #[test]
 fn a_change_of_rate_and_channels_within_a_track_is_bridged() {
