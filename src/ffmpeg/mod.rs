@@ -63,6 +63,7 @@ pub fn run(task: Task, files: &TaskFiles, output: &dyn TaskOutput) -> Result<Tas
         Task::Audio(task) => audio::run(&task, files, output).map(TaskResult::Summary),
         Task::Measure(task) => measure::run(&task, files, output).map(TaskResult::Measured),
         Task::Scan(task) => scan::run(&task, files, output).map(TaskResult::Scanned),
+        Task::Order(task) => order::run(&task, files, output).map(TaskResult::Ordered),
         Task::Configure(task) => configure::run(&task, files, output).map(TaskResult::Configured),
     }
 }

@@ -3,8 +3,23 @@
 use super::decode::{Decoder, Kind};
 use super::heartbeat::Heartbeat;
 use crate::error::Result;
-use crate::media::{Codec, Place, TaskFiles, TaskOutput, TaskSample};
+use crate::media::{Codec, OrderTask, Place, Ranks, TaskFiles, TaskOutput, TaskSample};
 use crate::time::Timescale;
+
+/// Does an order task.
+pub(super) fn run(task: &OrderTask, files: &TaskFiles, output: &dyn TaskOutput) -> Result<Ranks> {
+    let size = (task.width, task.height);
+    let ranks = presentation_ranks(
+        &task.codec,
+        &task.config,
+        size,
+        &task.samples,
+        files,
+        output,
+    )?;
+    let narrow = |rank| u32::try_from(rank).unwrap_or(u32::MAX);
+    Ok(Ranks(ranks.into_iter().map(narrow).collect()))
+}
 
 /// For each packet in decode order, its rank in presentation order.
 ///

@@ -4,7 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Level, PicturePlan, Place, ScanCount, ScanTask, StillsTask, VideoRecipe};
+use super::{
+    Codec, Level, OrderTask, PicturePlan, Place, Ranks, ScanCount, ScanTask, StillsTask,
+    VideoRecipe,
+};
 use crate::time::{FrameRate, Timescale};
 
 /// Work for one child process.
@@ -23,6 +26,8 @@ pub enum Task {
     Scan(ScanTask),
     /// Decode a stretch of sound, tell how loud it is.
     Measure(MeasureTask),
+    /// Learn the order of pictures.
+    Order(OrderTask),
 }
 
 /// Index the source given as descriptor with libavformat.
@@ -343,6 +348,8 @@ pub enum TaskResult {
     Scanned(ScanCount),
     /// Of a measure task: one part for each sound.
     Measured(Vec<LoudnessPart>),
+    /// Of an order task.
+    Ordered(Ranks),
     /// Of a configure task. Its poster has gone to the [`TaskOutput`].
     Configured(Configured),
 }

@@ -22,6 +22,7 @@ mod level;
 mod loudness;
 mod make;
 mod maker;
+mod order;
 mod prepare;
 mod progress;
 mod protect;

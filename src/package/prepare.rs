@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::kept_index;
+use super::order::Order;
 use super::progress::{Event, Progress};
 use super::protect::encryption_plan;
 use super::text;
@@ -109,7 +110,7 @@ pub fn reopen(
     scratch: Option<&Path>,
     stop: &AtomicBool,
 ) -> Result<Prepared> {
-    let indexed = match cheap_index(&source, &plan, store, stop)? {
+    let indexed = match cheap_index(&source, &plan, store, sandbox, scratch, stop)? {
         Some(index) => Indexed {
             source,
             index: Arc::new(index),
@@ -128,6 +129,8 @@ fn cheap_index(
     source: &Source,
     plan: &Plan,
     store: &BlockingStore,
+    sandbox: &sandbox::Options,
+    scratch: Option<&Path>,
     stop: &AtomicBool,
 ) -> Result<Option<SourceIndex>> {
     if !source.is_far() {
@@ -135,7 +138,7 @@ fn cheap_index(
     }
     match kept_index::read(store, &plan::revision(plan), source.size_bytes())? {
         Some(index) => Ok(Some(index)),
-        None => cmaf::movie::read_movie(&source.reader(stop)),
+        None => movie_index(source, sandbox, scratch, stop),
     }
 }
 
@@ -298,6 +301,26 @@ impl Indexed {
     }
 }
 
+/// The index of an MP4 or MOV file by our own reader; `None` for any other source.
+fn movie_index(
+    source: &Source,
+    sandbox: &sandbox::Options,
+    scratch: Option<&Path>,
+    stop: &AtomicBool,
+) -> Result<Option<SourceIndex>> {
+    let Some(mut index) = cmaf::movie::read_movie(&source.reader(stop))? else {
+        return Ok(None);
+    };
+    let order = Order {
+        source,
+        sandbox,
+        scratch,
+        stop,
+    };
+    order.settle(&mut index)?;
+    Ok(Some(index))
+}
+
 /// The index of a source: by our own reader for MP4 and MOV, else by a media child, for which a
 /// source in a bucket is fetched whole. `on_read` is told how many bytes of that have come.
 ///
@@ -310,7 +333,7 @@ pub fn index(
     stop: &AtomicBool,
     on_read: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<(SourceIndex, Option<File>)> {
-    if let Some(index) = cmaf::movie::read_movie(&source.reader(stop))? {
+    if let Some(index) = movie_index(source, sandbox, scratch, stop)? {
         return Ok((index, None));
     }
     let whole = source.whole(scratch, stop, on_read)?;

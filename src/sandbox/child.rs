@@ -43,6 +43,7 @@ pub fn run(
         Ok(TaskResult::Configured(configured)) => Reply::Configured(configured),
         Ok(TaskResult::Scanned(count)) => Reply::Scanned(count),
         Ok(TaskResult::Measured(parts)) => Reply::Measured(parts),
+        Ok(TaskResult::Ordered(ranks)) => Reply::Ordered(ranks),
         Err(e) => Reply::Failed {
             kind: e.kind(),
             message: e.to_string(),

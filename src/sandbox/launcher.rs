@@ -22,7 +22,7 @@ use super::{Options, PROGRAM, child};
 use crate::error::{Error, ErrorKind, Result};
 use crate::media::{
     AudioTask, ConfigureTask, Configured, Damage, EncodedSample, IndexTask, LoudnessPart,
-    MeasureTask, ScanCount, ScanTask, SourceIndex, Task, TaskSummary, VideoTask,
+    MeasureTask, OrderTask, Ranks, ScanCount, ScanTask, SourceIndex, Task, TaskSummary, VideoTask,
 };
 
 /// How much of a child's stderr is kept.
@@ -203,6 +203,32 @@ impl Launcher {
             Reply::Measured(parts) if parts.len() == task.sounds.len() => Ok(parts),
             _ => Err(Error::internal(
                 "the media child answered a measure task with something else",
+            )),
+        }
+    }
+
+    /// Does an order task.
+    ///
+    /// # Errors
+    /// As [`Self::video`].
+    pub fn order(
+        &self,
+        task: OrderTask,
+        source: &File,
+        spool: Option<&File>,
+        stop: &AtomicBool,
+    ) -> Result<Ranks> {
+        let mut no_samples = |_| Err(Error::internal("an order task gave a sample"));
+        let receiver = Receiver {
+            on_sample: &mut no_samples,
+            spool: None,
+            room: 0,
+            poster: None,
+        };
+        match self.run(&Task::Order(task), source, spool, stop, receiver)? {
+            Reply::Ordered(ranks) => Ok(ranks),
+            _ => Err(Error::internal(
+                "the media child answered an order task with something else",
             )),
         }
     }

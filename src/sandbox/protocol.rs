@@ -10,7 +10,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::{Configured, EncodedSample, LoudnessPart, ScanCount, SourceIndex, TaskSummary};
+use crate::media::{
+    Configured, EncodedSample, LoudnessPart, Ranks, ScanCount, SourceIndex, TaskSummary,
+};
 
 /// The largest payload a child may send: a sample of an intra-coded 8K picture is far smaller.
 const MAX_PAYLOAD: usize = 256 << 20;
@@ -39,6 +41,8 @@ pub(super) enum Reply {
     Scanned(ScanCount),
     /// A measure task is done.
     Measured(Vec<LoudnessPart>),
+    /// An order task is done.
+    Ordered(Ranks),
     /// The task failed.
     Failed {
         /// What the caller can do about it.

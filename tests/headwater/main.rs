@@ -39,6 +39,8 @@ mod kill;
 mod library;
 mod media;
 mod moto;
+#[cfg(feature = "transcode")]
+mod order;
 #[cfg(all(feature = "origin", feature = "transcode", feature = "aws"))]
 mod origin;
 mod packaging;
