@@ -78,12 +78,14 @@ impl TrackHeader {
 }
 
 /// The edit list of a track, still in its own units.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct EditList {
     /// Empty edits before the first other one, in ticks of the movie.
     delay: i64,
     /// Start of the first edit in ticks of the track, its length in ticks of the movie.
     first: Option<(i64, i64)>,
+    /// What follows the first edit, in order.
+    more: Vec<read::Edit>,
 }
 
 impl EditList {
@@ -96,29 +98,21 @@ impl EditList {
         else {
             return list;
         };
-        let mut ignored = 0;
-        for edit in &edits {
-            let length = i64::try_from(edit.segment_duration).unwrap_or(i64::MAX);
-            let length = length.min(TIME_LIMIT);
-            if list.first.is_some() {
-                ignored += 1;
-            } else if edit.media_time == -1 {
-                list.delay = list.delay.saturating_add(length).min(TIME_LIMIT);
-            } else {
-                list.first = Some((edit.media_time.clamp(0, TIME_LIMIT), length));
-                Self::check(edit.media_time, edit.media_rate, place, warnings);
-            }
-        }
         let there = edits.len();
         if usize::try_from(entry_count) != Ok(there) {
             warnings.push(format!(
                 "{place}: edit list claims {entry_count} entries and holds {there}"
             ));
         }
-        if ignored > 0 {
-            warnings.push(format!(
-                "{place}: edit list has {there} entries; the {ignored} after the first edit are ignored"
-            ));
+        for edit in edits {
+            if list.first.is_some() {
+                list.more.push(edit);
+            } else if edit.media_time == -1 {
+                list.delay = list.delay.saturating_add(length_of(&edit)).min(TIME_LIMIT);
+            } else {
+                list.first = Some((edit.media_time.clamp(0, TIME_LIMIT), length_of(&edit)));
+                Self::check(edit.media_time, edit.media_rate, place, warnings);
+            }
         }
         list
     }
@@ -129,7 +123,7 @@ impl EditList {
                 "{place}: edit starts at media time {media_start}; 0 is taken"
             ));
         }
-        if rate != 1 << 16 {
+        if rate != NORMAL_RATE {
             warnings.push(format!(
                 "{place}: edit plays at {} of normal speed; played at normal speed",
                 f64::from(rate) / 65536.0
@@ -139,25 +133,84 @@ impl EditList {
 
     /// The edit in ticks of the track. `end` is where the track's presentation ends: a length that
     /// reaches it within one tick of the movie was only rounded, and is "to the end".
-    pub(super) fn resolve(self, movie: Option<Timescale>, track: Timescale, end: i64) -> Edit {
+    ///
+    /// # Errors
+    /// The number of the entry (from 1) that goes on elsewhere than where the one before ends, or
+    /// at another speed, or after a pause: that is more than one edit.
+    pub(super) fn resolve(
+        &self,
+        movie: Option<Timescale>,
+        track: Timescale,
+        end: i64,
+    ) -> Result<Edit, usize> {
         let convert = |ticks: i64| match movie {
             Some(movie) => rescale(ticks, movie, track, Rounding::Nearest).min(TIME_LIMIT),
             None => ticks,
         };
+        let tick = movie.map_or(0, |movie| rescale(1, movie, track, Rounding::Ceil));
         let (media_start, length) = self.first.unwrap_or((0, 0));
+        let length = length.saturating_add(self.continued(media_start, convert, tick)?);
+        let length = length.min(TIME_LIMIT);
         let reaches_end = match movie {
-            Some(movie) => {
-                let tick = rescale(1, movie, track, Rounding::Ceil);
-                media_start + convert(length) + tick > end
-            }
+            Some(_) => media_start + convert(length) + tick > end,
             None => media_start + length >= end,
         };
-        Edit {
+        Ok(Edit {
             delay: convert(self.delay),
             media_start,
             length: (length > 0 && !reaches_end).then(|| convert(length)),
+        })
+    }
+
+    /// The list without what follows its first edit.
+    pub(super) fn only_first(&self) -> Self {
+        Self {
+            more: Vec::new(),
+            ..self.clone()
         }
     }
+
+    /// How much the entries after the first add to it, in ticks of the movie, where each goes on
+    /// where the one before ended, give or take `tick` of rounding. Empty ones at the end and
+    /// those without a length show nothing.
+    fn continued(
+        &self,
+        media_start: i64,
+        convert: impl Fn(i64) -> i64,
+        tick: i64,
+    ) -> Result<i64, usize> {
+        let first = self.first.map_or(0, |(_, length)| length);
+        let shows = |edit: &read::Edit| edit.segment_duration > 0 && edit.media_time != -1;
+        let Some(last) = self.more.iter().rposition(shows) else {
+            return Ok(0);
+        };
+        // Entries before the first, which are all empty, aren't known any more.
+        let mut added = 0_i64;
+        for (number, edit) in (2..).zip(self.more.iter().take(last + 1)) {
+            if edit.segment_duration == 0 {
+                continue;
+            }
+            let so_far = media_start + convert(first.saturating_add(added).min(TIME_LIMIT));
+            let goes_on = edit.media_time >= 0
+                && edit.media_rate == NORMAL_RATE
+                && edit.media_time.abs_diff(so_far) <= tick.unsigned_abs();
+            // A first entry without a length lasts to the end.
+            if !goes_on || first == 0 {
+                return Err(number);
+            }
+            added = added.saturating_add(length_of(edit)).min(TIME_LIMIT);
+        }
+        Ok(added)
+    }
+}
+
+/// `media_rate` of an edit that plays at normal speed: 1 as 16.16 fixed point.
+const NORMAL_RATE: i32 = 1 << 16;
+
+/// Length of an edit in ticks of the movie.
+fn length_of(edit: &read::Edit) -> i64 {
+    let length = i64::try_from(edit.segment_duration).unwrap_or(i64::MAX);
+    length.min(TIME_LIMIT)
 }
 
 /// A track's name out of a `udta`/`name` box (QuickTime File Format, "User data atoms").
@@ -234,20 +287,65 @@ mod tests {
         }
     }
 
+    fn list(first: (i64, i64), more: &[(u64, i64, i32)]) -> EditList {
+        let edit = |(segment_duration, media_time, media_rate): &(u64, i64, i32)| read::Edit {
+            segment_duration: *segment_duration,
+            media_time: *media_time,
+            media_rate: *media_rate,
+        };
+        EditList {
+            delay: 500,
+            first: Some(first),
+            more: more.iter().map(edit).collect(),
+        }
+    }
+
     #[test]
     fn edit_list_with_a_delay_and_a_rounded_length_runs_to_the_end() {
-        let list = EditList {
-            delay: 500,
-            first: Some((1024, 4_967)),
-        };
+        let list = list((1024, 4_967), &[]);
         let (movie, track) = (Timescale::MILLIS, Timescale::new(48_000).expect("non-zero"));
-        let whole = list.resolve(Some(movie), track, 1024 + 4_967 * 48 + 47);
+        let resolve = |end| list.resolve(Some(movie), track, end).expect("one edit");
+        let whole = resolve(1024 + 4_967 * 48 + 47);
         assert_eq!(
             (whole.delay, whole.media_start, whole.length),
             (24_000, 1024, None)
         );
-        let cut = list.resolve(Some(movie), track, 1024 + 4_967 * 48 + 48);
+        let cut = resolve(1024 + 4_967 * 48 + 48);
         assert_eq!(cut.length, Some(4_967 * 48));
+    }
+
+    #[test]
+    fn entries_that_go_on_where_the_one_before_ends_are_one_edit() {
+        let (movie, track) = (Timescale::MILLIS, Timescale::new(48_000).expect("non-zero"));
+        let resolve = |more: &[(u64, i64, i32)]| {
+            let edit = list((1024, 1000), more).resolve(Some(movie), track, 500_000);
+            edit.map(|edit| (edit.media_start, edit.length))
+        };
+        let end = 1024 + 48_000;
+        let joined = [
+            (500, end + 48, NORMAL_RATE),
+            (250, end + 24_000, NORMAL_RATE),
+        ];
+        assert_eq!(resolve(&joined), Ok((1024, Some(1750 * 48))));
+        let nothing_more = [(0, 0, NORMAL_RATE), (700, -1, NORMAL_RATE)];
+        assert_eq!(resolve(&nothing_more), Ok((1024, Some(48_000))));
+    }
+
+    #[test]
+    fn entries_that_go_on_elsewhere_are_told() {
+        let (movie, track) = (Timescale::MILLIS, Timescale::new(48_000).expect("non-zero"));
+        let end = 1024 + 48_000;
+        let resolve = |first: (i64, i64), more: &[(u64, i64, i32)]| {
+            list(first, more).resolve(Some(movie), track, 500_000)
+        };
+        let first = (1024, 1000);
+        assert_eq!(resolve(first, &[(500, end + 49, NORMAL_RATE)]), Err(2));
+        assert_eq!(resolve(first, &[(500, 0, NORMAL_RATE)]), Err(2));
+        let pause = [(500, -1, NORMAL_RATE), (500, end, NORMAL_RATE)];
+        assert_eq!(resolve(first, &pause), Err(2));
+        let dwell = [(500, end, NORMAL_RATE), (500, end + 24_000, 0)];
+        assert_eq!(resolve(first, &dwell), Err(3));
+        assert_eq!(resolve((1024, 0), &[(500, end, NORMAL_RATE)]), Err(2));
     }
 
     #[test]

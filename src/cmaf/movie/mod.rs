@@ -43,7 +43,8 @@ const MAX_BOXES: u32 = 1 << 24;
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] when it is one that cannot be used: cut off before its header, without
-/// a track; [`ErrorKind::Unsupported`] for a compressed header; what reading fails with.
+/// a track; [`ErrorKind::Unsupported`] for a compressed header and for an edit list of several
+/// stretches; what reading fails with.
 pub fn read_movie(source: &dyn ReadAt) -> Result<Option<SourceIndex>> {
     let mut window = Window::new(source)?;
     match window.header(0)? {
@@ -291,7 +292,10 @@ impl<'s> MovieReader<'s> {
         let movie = self.header.and_then(|header| header.timescale);
         let named = tracks.iter().flat_map(|track| &track.chapters);
         let named: Vec<u32> = named.copied().collect();
-        let mut tracks: Vec<_> = tracks.into_iter().map(|t| t.finish(movie)).collect();
+        let finished = tracks
+            .into_iter()
+            .map(|track| track.finish(movie, &mut self.warnings));
+        let mut tracks = finished.collect::<Result<Vec<_>>>()?;
         let mut chapters = chapters::take(self.window.source(), &mut tracks, &named);
         if chapters.is_empty() {
             chapters = self.nero;

@@ -9,6 +9,7 @@ use super::tables::{Tables, Walk};
 use super::warnings::Warnings;
 use crate::cmaf::boxes::children;
 use crate::cmaf::read::{Handler, MediaHeader, TrackDefaults};
+use crate::error::{Error, Result};
 use crate::media::{Disposition, SourceTrack, TrackKind};
 use crate::time::Timescale;
 
@@ -192,11 +193,38 @@ impl TrackReader {
     }
 
     /// The finished track. `movie` is the timescale of edit lengths.
-    pub(super) fn finish(self, movie: Option<Timescale>) -> SourceTrack {
+    ///
+    /// # Errors
+    /// `Unsupported` when its edit list shows more of its pictures or sound than one stretch.
+    pub(super) fn finish(
+        self,
+        movie: Option<Timescale>,
+        warnings: &mut Warnings,
+    ) -> Result<SourceTrack> {
         let (samples, end) = self.samples.finish();
+        let edit = match self.edit.resolve(movie, self.timescale, end) {
+            Ok(edit) => edit,
+            Err(entry) => {
+                let media = matches!(
+                    self.description.kind,
+                    TrackKind::Video(_) | TrackKind::Audio(_)
+                );
+                if media && !samples.is_empty() {
+                    return Err(several_edits(self.number, entry));
+                }
+                let place = place_of(self.number);
+                warnings.push(format!(
+                    "{place}: edit list shows several stretches; only the first is taken"
+                ));
+                self.edit
+                    .only_first()
+                    .resolve(movie, self.timescale, end)
+                    .unwrap_or_default()
+            }
+        };
         let mut disposition = self.disposition;
         disposition.forced |= self.description.is_forced();
-        SourceTrack {
+        Ok(SourceTrack {
             number: self.number,
             kind: self.description.kind,
             codec: self.description.codec,
@@ -205,11 +233,22 @@ impl TrackReader {
             language: self.language,
             name: self.name,
             disposition,
-            edit: self.edit.resolve(movie, self.timescale, end),
+            edit,
             samples,
             shown: Vec::new(),
-        }
+        })
     }
+}
+
+/// The refusal of a track whose edit list goes on elsewhere at `entry` (from 1, after the empty ones
+/// in front).
+fn several_edits(number: u32, entry: usize) -> Error {
+    Error::unsupported(format!(
+        "{}: its edit list puts several stretches together (entry {entry} doesn't go on where the \
+         one before it ends), and one is all that can be presented; make them one by encoding the \
+         file anew, for example with `ffmpeg -i in.mov out.mp4`",
+        place_of(number)
+    ))
 }
 
 fn place_of(number: u32) -> String {

@@ -286,23 +286,36 @@ fn pcm_frames_are_grouped_within_their_chunk() {
 #[test]
 fn edits_are_reduced_to_delay_start_and_length() {
     let mut movie = Movie::pictures(100);
-    movie.edits = vec![(500, -1), (300, -1), (1000, 4), (100, 0)];
-    let index = index(&movie.with(&[
-        (b"stts", &[1, 50, 1]),
-        (b"stsz", &[1, 50]),
-        (b"stsc", &[1, 1, 50, 1]),
-        (b"stco", &[1, DATA]),
-    ]));
+    movie.edits = vec![(500, -1), (300, -1), (1000, 4), (500, -1)];
+    let index = index(&movie.with(FIFTY));
     let edit = index.tracks[0].edit;
     assert_eq!(
         (edit.delay, edit.media_start, edit.length),
         (8, 4, Some(10))
     );
-    assert!(
-        index.warnings[0].contains("edit list has 4 entries"),
-        "{:?}",
-        index.warnings
-    );
+    assert_eq!(index.warnings, Vec::<String>::new());
+}
+
+/// Fifty samples of one tick and one byte.
+const FIFTY: &[(&[u8; 4], &[u32])] = &[
+    (b"stts", &[1, 50, 1]),
+    (b"stsz", &[1, 50]),
+    (b"stsc", &[1, 1, 50, 1]),
+    (b"stco", &[1, DATA]),
+];
+
+#[test]
+fn edits_of_several_stretches_are_refused_rather_than_cut() {
+    for edits in [
+        vec![(1000, 4), (100, 0)],
+        vec![(1000, 4), (300, -1), (100, 14)],
+    ] {
+        let mut movie = Movie::pictures(100);
+        movie.edits = edits;
+        let error = read_movie(&movie.with(FIFTY).as_slice()).expect_err("several");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("edit list"), "{error}");
+    }
 }
 
 #[test]
