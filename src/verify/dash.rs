@@ -12,7 +12,9 @@ use super::report::Sheet;
 use super::stream::{Container, Medium, Stream, nanos, seconds};
 use super::{stills, text};
 use crate::codec::aac::channels_of;
-use crate::dash::{AdaptationSet, Addressing, Mpd, Period, Representation, SegmentTemplate};
+use crate::dash::{
+    AdaptationSet, Addressing, Element, Mpd, Period, Representation, SegmentTemplate,
+};
 use crate::time::{Rounding, Ticks, Timescale, rescale};
 
 /// What the end of a track may lack of its Period before it counts as a hole: the length of a
@@ -54,6 +56,7 @@ pub(super) fn judge(sheet: &mut Sheet, view: &MpdView<'_>) {
     }
     sheet.judge("D02", place, presentation_duration(mpd));
     sheet.judge("D03", place, periods(mpd));
+    sheet.judge("D04", place, late_events(mpd));
     sheet.judge("D09", place, numbers(&mpd.root));
     sheet.advise("D09", place, duration_forms(&mpd.root));
     sheet.judge("D11", place, period_addressing(mpd));
@@ -236,6 +239,38 @@ fn on_period(representation: &Representation, ticks: u64) -> Option<i64> {
     let timescale = Timescale::new(u32::try_from(timescale).ok()?)?;
     let ticks = i64::try_from(i128::from(ticks) - i128::from(offset)).ok()?;
     Some(nanos(Ticks::new(ticks, timescale)))
+}
+
+/// D04: an event of a Period lies within it (ISO/IEC 23009-1 5.10.2); half a second beyond its end may
+/// be rounding.
+fn late_events(mpd: &Mpd) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (element, period) in mpd.root.all("Period").zip(&mpd.periods) {
+        let Some(length) = period.duration.map(nanos) else {
+            continue;
+        };
+        for stream in element.all("EventStream") {
+            let number = |name: &str, of: &Element| of.attribute(name)?.trim().parse::<u64>().ok();
+            let timescale = number("timescale", stream).unwrap_or(1).max(1);
+            let offset = number("presentationTimeOffset", stream).unwrap_or(0);
+            let nanos_of = |ticks: u64| {
+                i128::from(ticks.saturating_sub(offset)) * 1_000_000_000 / i128::from(timescale)
+            };
+            for event in stream.all("Event") {
+                let start = number("presentationTime", event).unwrap_or(0);
+                let end = start.saturating_add(number("duration", event).unwrap_or(0));
+                let most = i128::from(length) + i128::from(END_HOLE);
+                if nanos_of(start) >= i128::from(length).max(1) || nanos_of(end) > most {
+                    faults.push(format!(
+                        "line {}: the event doesn't lie within its Period of {} s",
+                        event.line,
+                        seconds(length)
+                    ));
+                }
+            }
+        }
+    }
+    faults
 }
 
 /// D04: the segments cover the whole Period, and none lies outside it (DASH-IF Timing 9.2). Sound

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::report::Sheet;
+use super::text;
 use crate::dash::{AdaptationSet, Addressing, Period, Representation};
 
 pub(super) fn judge_period(sheet: &mut Sheet, place: &str, period: &Period) {
@@ -172,6 +173,7 @@ fn audio_set(set: &AdaptationSet) -> Vec<String> {
     if set.language().is_none_or(str::is_empty) {
         faults.push("the set has no lang".to_owned());
     }
+    faults.extend(set.language().and_then(text::wrong_language));
     for representation in &set.representations {
         if representation.attribute("audioSamplingRate").is_none() {
             faults.push(format!("{} has no audioSamplingRate", representation.id));

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::hls_media::{average_bps, peak_bps};
 use super::report::Sheet;
 use super::stream::{Container, Medium, Stream, nanos, seconds};
+use super::text;
 use crate::hls::{MediaPlaylist, MultivariantPlaylist, Rendition, Variant};
 
 /// A media playlist that could be read, with what it names.
@@ -547,6 +548,8 @@ fn judge_renditions(sheet: &mut Sheet, view: &MultivariantView<'_>) {
         if rendition.media_type() != Some("VIDEO") {
             let missing = rendition.language().is_none_or(str::is_empty);
             sheet.judge("H36", &at, missing.then(|| "no LANGUAGE".into()));
+            let wrong = rendition.language().and_then(text::wrong_language);
+            sheet.judge("H36", &at, wrong);
         }
     }
     sheet.judge("H34", place, group_conflicts(view));

@@ -24,6 +24,8 @@ const INIT_BYTES_MAX: u64 = 4 << 20;
 const TEXT_BYTES_MAX: u64 = 256 << 20;
 /// What is read first of a still: there are many, and most are larger than what is to be seen.
 const STILL_HEAD_BYTES: u64 = 2 << 10;
+/// What is read of the end of a JPEG: its last marker, and what careless writers put behind it.
+const JPEG_TAIL_BYTES: u64 = 64;
 /// At most so many segments of one stream are looked at.
 pub(super) const SEGMENTS_MAX: usize = 100_000;
 
@@ -465,6 +467,13 @@ impl<'a> Loader<'a> {
         let head = source.read(0, head_bytes)?;
         object.container = sniff(&head);
         object.jpeg_size = stills::jpeg_size(&head);
+        if object.container == Container::Jpeg {
+            let tail = len.min(JPEG_TAIL_BYTES);
+            if !stills::ends_as_jpeg(&source.read(len - tail, tail)?) {
+                let message = "the JPEG is cut off: no end of image (EOI) at its end";
+                return Err(Error::invalid(message));
+            }
+        }
         if object.container == Container::Fmp4 {
             let facts = read_segment(&source, &head, head_bytes, stream.init.as_deref())?;
             object.facts = Some(Rc::new(facts));

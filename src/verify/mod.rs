@@ -32,6 +32,7 @@ mod session_data;
 mod stills;
 mod stream;
 mod text;
+mod thumbnails;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -151,6 +152,15 @@ pub fn verify(fetch: &dyn Fetch, entry: Option<&str>) -> Result<Report> {
         read_entry(&mut loader, &mut sheet, &url, &mut found)?;
     }
     judge_all(&mut sheet, &found, record.as_ref());
+    if record
+        .as_ref()
+        .is_some_and(|record| record.stills.is_some())
+    {
+        let images = found.media.iter();
+        for (url, view) in images.filter(|(_, view)| view.playlist.images_only) {
+            thumbnails::judge(&loader, &mut sheet, url, view);
+        }
+    }
     let waivers = record.map(|record| record.waivers).unwrap_or_default();
     Ok(sheet.finish(shown, &waivers))
 }
@@ -345,8 +355,10 @@ fn read_children(
         let read = read_child(loader, sheet, base, uri, found);
         sheet.judge("H21", &at, read.err().map(|error| error.to_string()));
     }
+    let played = found.media.values().filter(|view| !view.stream.stills);
+    let length = played.map(|view| view.stream.declared_nanos()).max();
     for tag in &multivariant.session_data {
-        session_data::judge(loader, sheet, base, &place, tag);
+        session_data::judge(loader, sheet, base, (&place, tag), length);
     }
 }
 
@@ -580,7 +592,8 @@ fn judge_shared_objects(sheet: &mut Sheet, view: &MpdView<'_>, found: &Found) {
         .iter()
         .map(|(url, media)| (url.clone(), whole_objects(&media.stream)))
         .collect();
-    let faults = dash::objects_differ(&view.representations, &playlists);
+    let mut faults = dash::objects_differ(&view.representations, &playlists);
+    faults.extend(text::cues_differ(&view.representations, &found.media));
     sheet.judge("D23", view.place, faults);
 }
 

@@ -312,7 +312,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "H49",
         Must,
-        "image playlists say how their tiles lie, and hold JPEGs",
+        "image playlists say how their tiles lie, and hold JPEGs; web players' list is the same",
         "Roku, trick mode",
     ),
     rule(
@@ -567,7 +567,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "D23",
         Must,
-        "HLS and DASH name the same objects",
+        "HLS and DASH name the same objects, and the same text",
         "own rule",
     ),
     rule("D24", Must, "no MPEG-TS in DASH", "DASH-IF Timing"),

@@ -343,6 +343,7 @@ fn image_playlist(variant: &Variant, media: &MediaView) -> Vec<String> {
     }
     let mut tags = tags.into_iter().peekable();
     let mut tiles: Option<Tiles> = None;
+    let last = media.playlist.segments.last().map_or(0, |s| s.line);
     for (listed, found) in media.playlist.segments.iter().zip(&media.stream.segments) {
         while let Some(tag) = tags.next_if(|tag| tag.line < listed.line) {
             match Tiles::read(tag) {
@@ -357,7 +358,7 @@ fn image_playlist(variant: &Variant, media: &MediaView) -> Vec<String> {
                 listed.line
             ));
         }
-        faults.extend(tiles.misfit(found));
+        faults.extend(tiles.misfit(found, listed.line == last));
     }
     faults
 }
@@ -389,8 +390,9 @@ impl Tiles {
         })
     }
 
-    /// What of an image is not as the tag says.
-    fn misfit(self, found: &StreamSegment) -> Option<String> {
+    /// What of an image is not as the tag says: its size, and that it lasts as long as its tiles, or
+    /// at most so long where it is the last.
+    fn misfit(self, found: &StreamSegment, is_last: bool) -> Option<String> {
         let (width, height) = found.jpeg_size?;
         let columns = self.size.0.saturating_mul(self.columns);
         let rows = self.size.1.saturating_mul(self.rows);
@@ -401,10 +403,18 @@ impl Tiles {
             ));
         }
         let tiles = u64::from(self.columns).saturating_mul(u64::from(self.rows));
-        let most = self.nanos.saturating_mul(tiles).saturating_add(1_000_000);
+        let due = self.nanos.saturating_mul(tiles);
         let lasts = nanos(found.declared);
-        (u64::try_from(lasts).unwrap_or(0) > most)
-            .then(|| format!("{place} lasts {} s, longer than its tiles", seconds(lasts)))
+        let (there, rounding) = (u64::try_from(lasts).unwrap_or(0), 1_000_000);
+        let how = match () {
+            () if there > due.saturating_add(rounding) => "longer",
+            () if !is_last && there.saturating_add(rounding) < due => "shorter",
+            () => return None,
+        };
+        Some(format!(
+            "{place} lasts {} s, {how} than its tiles",
+            seconds(lasts)
+        ))
     }
 }
 
@@ -506,6 +516,12 @@ fn columns_by_rows(value: &str) -> Option<(u32, u32)> {
     let (columns, rows) = value.trim().split_once('x')?;
     let number = |text: &str| text.parse().ok().filter(|n: &u32| *n > 0);
     Some((number(columns)?, number(rows)?))
+}
+
+/// Whether the end of a JPEG is among these bytes (EOI, ITU-T T.81 B.1.1.3). Coded pictures can't hold
+/// that marker.
+pub(super) fn ends_as_jpeg(tail: &[u8]) -> bool {
+    tail.windows(2).any(|pair| pair == [0xff, 0xd9])
 }
 
 /// Width and height of the JPEG that starts with these bytes (ITU-T T.81 B.2.2), if its frame header

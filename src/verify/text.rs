@@ -1,7 +1,7 @@
 //! Subtitles and captions (RFC 8216bis 3.1.4, 4.4.6.1; Apple HLS Authoring Specification sections 4
 //! and 5; DASH-IF Timing, stand-alone text): WebVTT in segments, WebVTT in one file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dash::RepresentationView;
 use super::facts::TextFacts;
@@ -10,6 +10,7 @@ use super::report::Sheet;
 use super::stream::{Container, Stream, StreamSegment, nanos, seconds};
 use crate::dash::Addressing;
 use crate::hls::{Rendition, Variant};
+use crate::media::LanguageTag;
 
 /// Judges the text renditions of a multivariant playlist.
 pub(super) fn judge_renditions(sheet: &mut Sheet, view: &MultivariantView<'_>) {
@@ -167,10 +168,6 @@ fn parse_map(map: &str) -> Option<(u64, u64)> {
 /// where cue times are times of the playlist: what offset others mean, the media tells.
 fn lost_cue(segment: &StreamSegment, next: &StreamSegment, end: i64) -> Option<String> {
     let (here, there) = (segment.text.as_deref()?, next.text.as_deref()?);
-    let is_identity = |text: &TextFacts| {
-        let map = text.timestamp_map.as_deref().and_then(parse_map);
-        map.is_some_and(|map| map == (0, 0))
-    };
     if !is_identity(here) || !is_identity(there) {
         return None;
     }
@@ -186,6 +183,13 @@ fn lost_cue(segment: &StreamSegment, next: &StreamSegment, end: i64) -> Option<S
     ))
 }
 
+/// A language that is no tag by BCP 47, as RFC 8216bis 4.4.6.1 and ISO/IEC 23009-1 5.3.3.2 ask for.
+pub(super) fn wrong_language(language: &str) -> Option<String> {
+    let wrong =
+        !language.is_empty() && (language.contains('_') || LanguageTag::parse(language).is_err());
+    wrong.then(|| format!("{language:?} is no language tag (BCP 47)"))
+}
+
 /// Judges a Representation of a text set.
 pub(super) fn judge_representation(sheet: &mut Sheet, place: &str, view: &RepresentationView<'_>) {
     let faults = match view.representation.mime_type() {
@@ -196,6 +200,8 @@ pub(super) fn judge_representation(sheet: &mut Sheet, place: &str, view: &Repres
     sheet.judge("D22", place, faults);
     let left_out = view.stream.segments.iter().flat_map(left_out);
     sheet.advise("D22", place, left_out);
+    let wrong = view.set.language().and_then(wrong_language);
+    sheet.judge("D22", place, wrong);
     let without = view.set.language().is_none_or(str::is_empty);
     let fault = without.then(|| "the set has no lang".into());
     sheet.advise("D22", place, fault);
@@ -226,6 +232,67 @@ fn standalone(view: &RepresentationView<'_>) -> Vec<String> {
         }
     }
     faults
+}
+
+/// D23: text that DASH has in one file and HLS in segments beside it is the same: each cue is in both,
+/// at the same time. Only where cue times are times of the playlist, and all text was read.
+pub(super) fn cues_differ(
+    views: &[RepresentationView<'_>],
+    media: &BTreeMap<String, MediaView>,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    for view in views {
+        let [whole] = view.stream.segments.as_slice() else {
+            continue;
+        };
+        let beside = |media: &&MediaView| {
+            let first = media.stream.segments.first();
+            is_text(&media.stream)
+                && first.is_some_and(|s| folder(&s.place) == folder(&whole.place))
+        };
+        let segmented = media.values().find(beside);
+        faults.extend(segmented.and_then(|media| unlike_cue(whole, &media.stream)));
+    }
+    faults
+}
+
+fn folder(place: &str) -> &str {
+    place.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// A cue that is only in the whole file or only in the segments.
+fn unlike_cue(whole: &StreamSegment, segments: &Stream) -> Option<String> {
+    let text = whole
+        .text
+        .as_deref()
+        .filter(|text| text.trouble.is_none())?;
+    let mut listed = BTreeSet::new();
+    for segment in &segments.segments {
+        let text = segment.text.as_deref()?;
+        if !is_identity(text) {
+            return None;
+        }
+        listed.extend(text.cues.iter().copied());
+    }
+    // What begins after the end is in no segment.
+    let end = u64::try_from(segments.declared_nanos() / 1_000_000).ok()?;
+    let all = text.cues.iter().copied().filter(|cue| cue.0 < end);
+    let all: BTreeSet<(u64, u64)> = all.collect();
+    let stray = listed.symmetric_difference(&all).next()?;
+    let (with, without) = match all.contains(stray) {
+        true => (&whole.place, &segments.place),
+        false => (&segments.place, &whole.place),
+    };
+    Some(format!(
+        "the cue from {} to {} ms is in {with} and not in {without}",
+        stray.0, stray.1
+    ))
+}
+
+/// Whether cue times are times of the playlist.
+fn is_identity(text: &TextFacts) -> bool {
+    let map = text.timestamp_map.as_deref().and_then(parse_map);
+    map.is_some_and(|map| map == (0, 0))
 }
 
 /// Cue times that can't count from the Period's start: none of them lies in it.

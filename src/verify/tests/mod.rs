@@ -913,6 +913,40 @@ fn h35_text_on_one_variant() {
 }
 
 #[test]
+fn h36_d14_d22_language_is_no_tag() {
+    let bad = "zz-bad tag";
+    breaks("H36", |f| {
+        edit(f, TOP, "LANGUAGE=\"en\"", &format!("LANGUAGE=\"{bad}\""))
+    });
+    breaks_text("D14", |f| {
+        edit_all(f, MPD, "lang=\"en\"", &format!("lang=\"{bad}\""))
+    });
+    breaks_text("D22", |f| {
+        edit_all(f, MPD, "lang=\"en\"", &format!("lang=\"{bad}\""))
+    });
+}
+
+#[test]
+fn d04_event_after_the_end() {
+    let event = |time: u32, duration: u32| {
+        let event = format!("<Event presentationTime=\"{time}\" duration=\"{duration}\"/>");
+        format!(
+            "<EventStream schemeIdUri=\"urn:x\" timescale=\"1000\">{event}</EventStream><AdaptationSet"
+        )
+    };
+    let with = |f: &mut Files, event: &str| {
+        let text = String::from_utf8(f[MPD].clone()).expect("text");
+        let text = text.replacen("<AdaptationSet", event, 1);
+        f.insert(MPD.into(), text.into());
+    };
+    breaks("D04", |f| with(f, &event(10_000, 99_999)));
+    breaks("D04", |f| with(f, &event(15_000, 0)));
+    let mut files = build(&Recipe::default());
+    with(&mut files, &event(10_000, 5000));
+    assert!(report_of(files).passed());
+}
+
+#[test]
 fn h36_text_without_language() {
     breaks_text("H36", |f| {
         edit(
@@ -1625,6 +1659,17 @@ fn d23_dash_names_other_objects() {
             .map(|(name, bytes)| (format!("x/{name}"), bytes.clone()))
             .collect();
         f.extend(copies);
+    });
+}
+
+#[test]
+fn d23_text_of_hls_and_dash_differs() {
+    breaks_text("D23", |f| {
+        let name = format!("{TEXT}whole.vtt");
+        f.insert(name, b"WEBVTT\n\n".to_vec());
+    });
+    breaks_text("D23", |f| {
+        edit(f, &format!("{TEXT}1.vtt"), "00:00:01.000", "00:00:02.000");
     });
 }
 

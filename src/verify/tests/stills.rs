@@ -12,6 +12,7 @@ const SMALL_JPEG: usize = 12_000;
 const TRICK: &str = "trick/index.m3u8";
 const THUMBS: &str = "thumbs/index.m3u8";
 const IMAGES: &str = "thumbs/images.m3u8";
+const CUES_OF_THUMBS: &str = "thumbs/thumbnails.vtt";
 
 /// Writes two I-frame tracks and eight thumbnails.
 pub(super) fn write(files: &mut Files) -> Stills {
@@ -125,6 +126,8 @@ fn write_thumbnails(files: &mut Files) -> Thumbnails {
     files.insert(THUMBS.into(), list.into());
     let list = crate::hls::image_playlist(&thumbnails, end).expect("writes");
     files.insert(IMAGES.into(), list.into());
+    let list = crate::text::thumbnails(&thumbnails, end);
+    files.insert(CUES_OF_THUMBS.into(), list.into());
     thumbnails
 }
 
@@ -133,7 +136,8 @@ fn jpeg(width: u16, height: u16) -> Vec<u8> {
     let mut bytes = vec![0xff, 0xd8, 0xff, 0xc0, 0, 11, 8];
     bytes.extend(height.to_be_bytes());
     bytes.extend(width.to_be_bytes());
-    bytes.resize(SMALL_JPEG, 0);
+    bytes.resize(SMALL_JPEG - 2, 0);
+    bytes.extend([0xff, 0xd9]);
     bytes
 }
 
@@ -305,6 +309,27 @@ fn h49_tiles() {
     breaks("H49", |f| edit(f, IMAGES, "LAYOUT=1x1", "LAYOUT=2x1"));
     breaks("H49", |f| edit(f, IMAGES, ",DURATION=2.0", ",LASTS=2.0"));
     breaks("H49", |f| edit(f, IMAGES, ",DURATION=2.0", ",DURATION=1.0"));
+    breaks("H49", |f| {
+        edit(f, IMAGES, ",DURATION=2.0", ",DURATION=20.0")
+    });
+}
+
+#[test]
+fn h49_list_for_web_players() {
+    breaks("H49", |f| drop(f.remove(CUES_OF_THUMBS)));
+    breaks("H49", |f| edit(f, CUES_OF_THUMBS, "\n3.jpg", "\n33.jpg"));
+    breaks("H49", |f| edit_all(f, CUES_OF_THUMBS, "04.000", "05.000"));
+    breaks("H49", |f| {
+        let cue = "\n00:00:14.000 --> 00:00:15.000\n8.jpg\n";
+        edit(f, CUES_OF_THUMBS, cue, "");
+    });
+}
+
+#[test]
+fn h21_thumbnail_cut_off() {
+    breaks("H21", |f| {
+        f.get_mut("thumbs/3.jpg").expect("there").truncate(300);
+    });
 }
 
 #[test]
