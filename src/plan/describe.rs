@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::predict::RenditionPrediction;
 use super::{Prediction, revision};
+use crate::layout::THUMBNAILS_FOLDER;
 use crate::media::{
     AudioForm, AudioMethod, CENTI, Level, Plan, VideoCodec, VideoMethod, VideoPlan, VideoRange,
     VideoRecipe,
@@ -26,6 +27,28 @@ pub fn describe(plan: &Plan, prediction: Option<&Prediction>) -> String {
             let size = format!("{}x{}", rendition.width, rendition.height);
             line(&mut text, &rendition.id, &size, &how, forecasts.next());
         }
+    }
+    if let Some(stills) = plan.video.as_ref().and_then(|video| video.stills.as_ref()) {
+        let all = prediction.map(|p| p.stills.as_slice()).unwrap_or_default();
+        let mut forecasts = all.iter();
+        for track in &stills.tracks {
+            let size = format!("{}x{}", track.width, track.height);
+            line(
+                &mut text,
+                &track.id,
+                &size,
+                "H.264, an I-frame a second",
+                forecasts.next(),
+            );
+        }
+        let size = format!("{}x{}", stills.thumbnails.width, stills.thumbnails.height);
+        line(
+            &mut text,
+            THUMBNAILS_FOLDER,
+            &size,
+            "JPEG, one each two seconds",
+            forecasts.next(),
+        );
     }
     for rendition in &plan.audio {
         let how = match rendition.method {

@@ -6,9 +6,10 @@
 
 use super::passthrough;
 use super::pictures::Shown;
+use crate::layout::THUMBNAILS_FOLDER;
 use crate::media::{
-    AudioMethod, AudioRendition, Plan, Preset, SourceIndex, VideoCodec, VideoMethod, VideoPlan,
-    VideoRecipe,
+    AudioMethod, AudioRendition, Plan, Preset, SourceIndex, TrickRendition, VideoCodec,
+    VideoMethod, VideoPlan, VideoRecipe,
 };
 
 /// Nanoseconds of x264 veryfast for one pixel.
@@ -25,6 +26,16 @@ const COPY_NANOS_PER_1000_BYTES: u64 = 800;
 const OVERHEAD_BYTES: u64 = 13;
 /// Bits for 1000 pixels at constant rate factor 23 and medium motion.
 const BITS_PER_1000_PIXELS: u64 = 60;
+/// The same for I-frames.
+const STILL_BITS_PER_1000_PIXELS: u64 = 600;
+/// Boxes around each I-frame.
+const FRAGMENT_BYTES: u64 = 116;
+/// Bits for 1000 pixels of a thumbnail.
+const JPEG_BITS_PER_1000_PIXELS: u64 = 900;
+/// Tables and headers of a thumbnail.
+const JPEG_HEAD_BYTES: u64 = 620;
+/// Nanoseconds for one pixel of a thumbnail.
+const JPEG_NANOS: u64 = 20;
 
 /// The forecast of one rendition.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -44,24 +55,23 @@ pub struct Prediction {
     pub renditions: Vec<RenditionPrediction>,
     /// CPU time of decoding in milliseconds, once for all renditions.
     pub decode_cpu_millis: u64,
+    /// One for each I-frame track, and one for all thumbnails.
+    pub stills: Vec<RenditionPrediction>,
 }
 
 impl Prediction {
     /// Bytes of everything.
     pub fn total_bytes(&self) -> u64 {
-        self.renditions
-            .iter()
-            .map(|rendition| rendition.bytes)
-            .sum()
+        self.all().map(|made| made.bytes).sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &RenditionPrediction> {
+        self.renditions.iter().chain(&self.stills)
     }
 
     /// CPU milliseconds of everything.
     pub fn total_cpu_millis(&self) -> u64 {
-        let made: u64 = self
-            .renditions
-            .iter()
-            .map(|rendition| rendition.cpu_millis)
-            .sum();
+        let made: u64 = self.all().map(|made| made.cpu_millis).sum();
         made + self.decode_cpu_millis
     }
 }
@@ -99,7 +109,35 @@ pub fn predict(plan: &Plan, index: &SourceIndex) -> Prediction {
     Prediction {
         renditions,
         decode_cpu_millis: decode_nanos / 1_000_000,
+        stills: plan.video.as_ref().map(stills).unwrap_or_default(),
     }
+}
+
+/// The stills: I-frames and thumbnails.
+fn stills(video: &VideoPlan) -> Vec<RenditionPrediction> {
+    let Some(plan) = &video.stills else {
+        return Vec::new();
+    };
+    let i_frames = |segment| plan.i_frames(segment).count() as u64;
+    let i_frames: u64 = video.segments.iter().map(i_frames).sum();
+    let track = |track: &TrickRendition| {
+        let pixels = u64::from(track.width) * u64::from(track.height) * i_frames;
+        let bits = halved_each_six(pixels / 1000 * STILL_BITS_PER_1000_PIXELS, track.recipe.crf);
+        let most = u64::from(track.recipe.maxrate) * i_frames * 9 / 10;
+        let bytes = bits.min(most) / 8 + i_frames * FRAGMENT_BYTES;
+        let tenths = preset_tenths(track.recipe.preset);
+        forecast(
+            &track.id,
+            bytes,
+            pixels * (ENCODE_NANOS * tenths / 10 + SCALE_NANOS),
+        )
+    };
+    let thumbnails = plan.thumbnails;
+    let count = u64::from(thumbnails.count(video.frames));
+    let pixels = u64::from(thumbnails.width) * u64::from(thumbnails.height) * count;
+    let bytes = pixels / 1000 * JPEG_BITS_PER_1000_PIXELS / 8 + count * JPEG_HEAD_BYTES;
+    let jpegs = forecast(THUMBNAILS_FOLDER, bytes, pixels * JPEG_NANOS);
+    plan.tracks.iter().map(track).chain([jpegs]).collect()
 }
 
 fn forecast(id: &str, bytes: u64, nanos: u64) -> RenditionPrediction {

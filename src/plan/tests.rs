@@ -512,6 +512,15 @@ fn a_plan_reads_well() {
     let forecast = predict(&plan, &index);
     assert_eq!(forecast.renditions.len(), 6);
     assert_eq!(forecast.renditions[0].bytes, 900 * 1013);
+    let ids: Vec<&str> = forecast
+        .stills
+        .iter()
+        .map(|still| still.id.as_str())
+        .collect();
+    assert_eq!(ids, ["trick", "trick-160", "thumbs"]);
+    let stills: u64 = forecast.stills.iter().map(|still| still.bytes).sum();
+    let tracks: u64 = forecast.renditions.iter().map(|made| made.bytes).sum();
+    assert!(stills > 0 && forecast.total_bytes() == tracks + stills);
     let text = describe(&plan, Some(&forecast));
     for part in [
         "30.030000 s",
@@ -520,6 +529,7 @@ fn a_plan_reads_well() {
         "crf 23 up to 88 kb/s",
         "AAC 64 kb/s",
         "30000/1001",
+        "thumbs     400x224",
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
