@@ -31,6 +31,42 @@ pub(super) enum Kind {
     },
 }
 
+/// What a configuration of ours says of pictures without any coding, which have none of their own.
+pub(super) struct RawPictures<'c> {
+    /// The container's code for how pixels are laid out, or 0.
+    pub(super) tag: u32,
+    /// Bits of a pixel, where that tells the layout, or 0.
+    pub(super) bits: u32,
+    /// What the container says beside.
+    pub(super) rest: &'c [u8],
+}
+
+impl<'c> RawPictures<'c> {
+    const CODEC: &'static str = "rawvideo";
+
+    /// What `config` says, if it is one of raw pictures.
+    fn of(codec: &Codec, config: &'c [u8]) -> Option<Self> {
+        let (tag, rest) = config.split_first_chunk()?;
+        let (bits, rest) = rest.split_first_chunk()?;
+        (codec.name() == Self::CODEC).then_some(Self {
+            tag: u32::from_le_bytes(*tag),
+            bits: u32::from_le_bytes(*bits),
+            rest,
+        })
+    }
+
+    /// The configuration of a stream of `codec` that the container says this of; `None` for other
+    /// codecs.
+    pub(super) fn config(&self, codec: &Codec) -> Option<Vec<u8>> {
+        let bytes = [
+            &self.tag.to_le_bytes()[..],
+            &self.bits.to_le_bytes(),
+            self.rest,
+        ];
+        (codec.name() == Self::CODEC).then(|| bytes.concat())
+    }
+}
+
 /// An open decoder, and what it complained about.
 pub(super) struct Decoder {
     opened: ffmpeg::decoder::Opened,
@@ -49,7 +85,13 @@ impl Decoder {
     ) -> Result<Self> {
         let decoder = allowed_decoder(codec)?;
         let mut context = ffmpeg::codec::Context::new_with_codec(decoder);
-        sys::set_extradata(&mut context, config)?;
+        match RawPictures::of(codec, config) {
+            Some(raw) => {
+                sys::set_raw_pictures(&mut context, raw.tag, raw.bits);
+                sys::set_extradata(&mut context, raw.rest)?;
+            }
+            None => sys::set_extradata(&mut context, config)?,
+        }
         match kind {
             Kind::Video {
                 size,
@@ -91,6 +133,12 @@ impl Decoder {
             damage: Vec::new(),
             decoded: 0,
         })
+    }
+
+    /// Goes on with the decoder of `other`, opened anew for samples of another configuration. What
+    /// this one still holds must have been got out: see [`Self::finish`].
+    pub(super) fn go_on_with(&mut self, other: Self) {
+        self.opened = other.opened;
     }
 
     /// From the next sample on, leaves out pictures that no other picture needs, or no longer.

@@ -114,6 +114,7 @@ mod tests {
             colour: Colour::UNSPECIFIED,
             light: crate::media::Light::default(),
             scan: Scan::AsMarked,
+            toned: None,
         }
     }
 

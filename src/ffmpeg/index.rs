@@ -11,6 +11,7 @@ use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::stream::Disposition as Flags;
 
 use super::bytes_of::MAX_SAMPLE_BYTES;
+use super::decode::RawPictures;
 use super::frame_length::{self, Length};
 use super::heartbeat::Heartbeat;
 use super::sound_times::{self, Span};
@@ -442,10 +443,18 @@ fn track(
         timescale: Timescale::MILLIS,
         multiple: 1,
     });
+    let codec = Codec::from_name(&parameters.codec);
+    let raw = RawPictures {
+        tag: parameters.tag,
+        bits: parameters.coded_bits,
+        rest: &parameters.extradata,
+    };
     let mut track = SourceTrack {
         number: u32::try_from(number).unwrap_or(u32::MAX),
-        codec: Codec::from_name(&parameters.codec),
-        config: parameters.extradata.clone(),
+        config: raw
+            .config(&codec)
+            .unwrap_or_else(|| parameters.extradata.clone()),
+        codec,
         timescale: scale.timescale,
         language: sys::stream_tag(stream, c"language")
             .map_or_else(|| "und".to_owned(), |l| language::tag(&l)),

@@ -36,6 +36,7 @@ mod stills;
 mod sys;
 mod text;
 mod times;
+mod toning;
 mod video;
 
 use ffmpeg_next as ffmpeg;

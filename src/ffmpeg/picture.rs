@@ -11,7 +11,7 @@ use super::fit::Fit;
 use super::sys::{self, Shape};
 use super::{from_av, wants_more};
 use crate::error::{Error, Result};
-use crate::media::{Colour, Light, Orientation, PicturePlan, VideoRange};
+use crate::media::{Colour, Light, Orientation, PicturePlan, PixelAspect, Scan, VideoRange};
 
 const PQ: u8 = Colour::PQ;
 const HLG: u8 = Colour::HLG;
@@ -28,6 +28,20 @@ const KNEE_PERCENT: u32 = 45;
 const LEAST_PEAK_PERMILLE: u32 = 1050;
 /// `MatrixCoefficients` of RGB.
 const MATRIX_RGB: u8 = 0;
+
+/// The plan of pictures that such a filter has made for SDR, of this width and height.
+pub(super) fn finished((width, height): (u32, u32)) -> PicturePlan {
+    PicturePlan {
+        width,
+        height,
+        pixel_aspect: PixelAspect::SQUARE,
+        orientation: Orientation::default(),
+        colour: Colour::BT709,
+        light: Light::default(),
+        scan: Scan::Progressive,
+        toned: None,
+    }
+}
 
 /// Makes pictures of one size for one encoder.
 pub(super) struct PictureFilter {
@@ -452,11 +466,12 @@ mod tests {
         let plan = PicturePlan {
             width: 64,
             height: 64,
-            pixel_aspect: crate::media::PixelAspect::SQUARE,
+            pixel_aspect: PixelAspect::SQUARE,
             orientation: Orientation::default(),
             colour: Colour::BT709,
             light: Light::default(),
-            scan: crate::media::Scan::Fields { top_first: true },
+            scan: Scan::Fields { top_first: true },
+            toned: None,
         };
         let spread = |mut filter: PictureFilter| {
             let picture = filter.push(&combed()).expect("filtered");

@@ -11,13 +11,12 @@ use super::encoder::{EncodedPicture, Gop, Start};
 use super::h264::H264Encoder;
 use super::heartbeat::Heartbeat;
 use super::jpeg;
-use super::picture::{Graph, PictureFilter};
+use super::picture::{Graph, PictureFilter, finished};
 use super::selection::Chosen;
 use super::sys::{self, Shape};
 use crate::error::{Error, Result};
 use crate::media::{
-    Colour, EncodedSample, Light, Orientation, PicturePlan, PixelAspect, Scan, StillsTask,
-    TaskOutput, VideoEncode, VideoRange, VideoTask,
+    EncodedSample, PicturePlan, StillsTask, TaskOutput, VideoEncode, VideoRange, VideoTask,
 };
 use crate::time::FrameRate;
 
@@ -87,6 +86,7 @@ impl<'a> Stills<'a> {
     pub(super) fn open(
         task: &'a VideoTask,
         wanted: &'a StillsTask,
+        picture: &PicturePlan,
         output: &'a dyn TaskOutput,
         heartbeat: &'a Heartbeat<'a>,
     ) -> Result<Self> {
@@ -107,7 +107,7 @@ impl<'a> Stills<'a> {
             wanted,
             output,
             heartbeat,
-            filter: PictureFilter::new((first.width, first.height), &task.picture, VideoRange::Sdr),
+            filter: PictureFilter::new((first.width, first.height), picture, VideoRange::Sdr),
             tracks: tracks?,
             thumbnail: None,
         })
@@ -215,14 +215,6 @@ fn open_encoder(encode: &VideoEncode) -> Result<H264Encoder> {
 }
 
 fn smaller(first: &VideoEncode, encode: &VideoEncode) -> PictureFilter {
-    let plan = PicturePlan {
-        width: first.width,
-        height: first.height,
-        pixel_aspect: PixelAspect::SQUARE,
-        orientation: Orientation::default(),
-        colour: Colour::BT709,
-        light: Light::default(),
-        scan: Scan::Progressive,
-    };
+    let plan = finished((first.width, first.height));
     PictureFilter::new((encode.width, encode.height), &plan, VideoRange::Sdr)
 }

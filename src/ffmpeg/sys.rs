@@ -316,6 +316,16 @@ unsafe fn bytes_at(data: *const u8, size: c_int) -> Vec<u8> {
     }
 }
 
+/// How the pixels of pictures without any coding are laid out: a container's code, bits of a pixel.
+pub(super) fn set_raw_pictures(context: &mut ffmpeg::codec::Context, tag: u32, bits: u32) {
+    // SAFETY: a live context that isn't open yet.
+    unsafe {
+        let raw = context.as_mut_ptr();
+        (*raw).codec_tag = tag;
+        (*raw).bits_per_coded_sample = c_int::try_from(bits).unwrap_or(0);
+    }
+}
+
 /// What a video decoder has to be told that the bitstream may not say.
 pub(super) fn set_picture_size(
     context: &mut ffmpeg::codec::Context,
@@ -390,6 +400,10 @@ pub(super) fn set_level(context: &mut ffmpeg::encoder::video::Video, level: u32)
 pub(super) struct StreamParameters {
     /// Codec name, or its four-character code where FFmpeg knows none.
     pub codec: String,
+    /// The container's own code for the codec, or for how raw pixels are laid out; else 0.
+    pub tag: u32,
+    /// Bits of a pixel or of a PCM sample as the container says; else 0.
+    pub coded_bits: u32,
     pub extradata: Vec<u8>,
     pub width: u32,
     pub height: u32,
@@ -422,6 +436,8 @@ pub(super) fn stream_parameters(stream: &ffmpeg::Stream<'_>) -> StreamParameters
         };
         StreamParameters {
             codec: codec_name(parameters),
+            tag: (*parameters).codec_tag,
+            coded_bits: unsigned((*parameters).bits_per_coded_sample),
             extradata: bytes_at((*parameters).extradata, (*parameters).extradata_size),
             width: unsigned((*parameters).width),
             height: unsigned((*parameters).height),

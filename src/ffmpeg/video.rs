@@ -17,9 +17,10 @@ use super::picture::PictureFilter;
 use super::selection::{Chosen, Selection, moment};
 use super::stills::{self, Stills};
 use super::sys;
+use super::toning::{self, Scaler, Toning};
 use crate::error::{Error, Result};
 use crate::media::{
-    EncodedSample, Joining, TaskFiles, TaskOutput, TaskSummary, VideoEncode, VideoTask,
+    EncodedSample, Joining, TaskFiles, TaskOutput, TaskSummary, VideoEncode, VideoRange, VideoTask,
 };
 
 /// Pictures that wait for a rung to scale them, at most.
@@ -48,17 +49,21 @@ pub(super) fn run(
     check(task)?;
     let heartbeat = Heartbeat::new(output);
     thread::scope(|scope| {
-        let mut queues = Vec::new();
+        let toned = toning::size(task);
+        let sdr = toning::picture_of_sdr(task);
+        let mut outlets = Outlets::new(task);
+        // What comes after the tone mapping, where there is one for all.
+        let mut after = Outlets::new(task);
         let mut rungs = Vec::new();
         for (number, encode) in (0_u32..).zip(&task.renditions) {
+            let is_toned = toned.is_some() && encode.recipe.range == VideoRange::Sdr;
+            let (size, picture) = (
+                (encode.width, encode.height),
+                if is_toned { &sdr } else { &task.picture },
+            );
             let scaling = Scaling {
-                filter: PictureFilter::new(
-                    (encode.width, encode.height),
-                    &task.picture,
-                    encode.recipe.range,
-                ),
+                scaler: Scaler::new(PictureFilter::new(size, picture, encode.recipe.range)),
                 heartbeat: &heartbeat,
-                last: None,
             };
             let encoding = Encoding {
                 task,
@@ -70,29 +75,38 @@ pub(super) fn run(
             };
             let (queue, pictures) = sync_channel(QUEUE);
             let (scaled_queue, scaled) = sync_channel(SCALED_QUEUE);
-            queues.push(queue);
+            let side = if is_toned { &mut after } else { &mut outlets };
+            side.rungs.push(queue);
             let first = scope.spawn(move || scaling.run(&pictures, &scaled_queue));
             let second = scope.spawn(move || encoding.run(&scaled));
             rungs.push((first, second));
         }
-        let (stills_queue, stills) = match &task.stills {
+        let stills = match &task.stills {
             Some(wanted) => {
-                let stills = Stills::open(task, wanted, output, &heartbeat)?;
+                let stills = Stills::open(task, wanted, &sdr, output, &heartbeat)?;
                 let (queue, pictures) = sync_channel(stills::QUEUE);
-                (
-                    Some(queue),
-                    Some(scope.spawn(move || stills.run(&pictures))),
-                )
+                let side = if toned.is_some() {
+                    &mut after
+                } else {
+                    &mut outlets
+                };
+                side.stills = Some(queue);
+                Some(scope.spawn(move || stills.run(&pictures)))
             }
-            None => (None, None),
+            None => None,
         };
-        let outlets = Outlets {
-            task,
-            rungs: &queues,
-            stills: stills_queue.as_ref(),
+        let toning = match toned {
+            Some(size) if !after.is_empty() => {
+                let toning = Toning::new(size, task, &heartbeat, after);
+                let (queue, pictures) = sync_channel(QUEUE);
+                outlets.rungs.push(queue);
+                Some(scope.spawn(move || toning.run(&pictures)))
+            }
+            _ => None,
         };
-        let decoded = decode(task, files, &heartbeat, outlets);
-        drop((queues, stills_queue));
+        let decoded = decode(task, files, &heartbeat, &outlets);
+        drop(outlets);
+        let toning = toning.map_or(Ok(()), |toning| joined(toning.join()));
         let mut configs = Vec::new();
         let mut failure = None;
         for (scaling, encoding) in rungs {
@@ -111,6 +125,10 @@ pub(super) fn run(
             Some(Ok(tracks)) => configs.extend(tracks),
             Some(Err(error)) => failure = failure.or(Some(error)),
             None => {}
+        }
+        match toning {
+            Err(error) if !is_stopped(&error) => failure = Some(error),
+            _ => {}
         }
         // Without a picture the rungs fail too, for want of one; the decoder knows why.
         let (damage, decoded) = match (decoded, failure) {
@@ -207,7 +225,7 @@ fn check(task: &VideoTask) -> Result<()> {
 }
 
 /// What travels to the rungs.
-type Picture = Chosen<ffmpeg::Frame>;
+pub(super) type Picture = Chosen<ffmpeg::Frame>;
 type Report = (Vec<crate::media::Damage>, u64);
 
 /// Decodes all samples and hands every output frame's picture to every rung.
@@ -215,14 +233,16 @@ fn decode(
     task: &VideoTask,
     files: &TaskFiles,
     heartbeat: &Heartbeat<'_>,
-    outlets: Outlets<'_>,
+    outlets: &Outlets<'_>,
 ) -> Result<Report> {
     let kind = Kind::Video {
         size: (task.picture.width, task.picture.height),
         reorder_depth: reorder_depth(&task.samples),
     };
     let threads = decoder_threads(task);
-    let mut decoder = Decoder::open(&task.codec, &task.config, task.timescale, kind, threads)?;
+    let open = |config| Decoder::open(&task.codec, config, task.timescale, kind, threads);
+    let mut decoder = open(&task.config)?;
+    let mut changes = task.reconfigurations.iter().peekable();
     let first_time = task.frames.first().map_or(0, |frame| frame.source_time);
     let may_skip = task.joining != Joining::Seamless && can_skip_unreferenced(&task.codec);
     let mut stage = Stage {
@@ -232,7 +252,11 @@ fn decode(
         size: None,
         changes: Vec::new(),
     };
-    for sample in &task.samples {
+    for (number, sample) in (0_u32..).zip(&task.samples) {
+        if let Some(change) = changes.next_if(|change| change.sample <= number) {
+            decoder.finish(&mut |frame| stage.push(frame))?;
+            decoder.go_on_with(open(&change.config)?);
+        }
         decoder.skip_unreferenced(may_skip && sample.time < first_time);
         decoder.push(files, sample, &mut |frame| stage.push(frame))?;
         heartbeat.beat()?;
@@ -260,7 +284,7 @@ fn decode(
 struct Stage<'a> {
     deinterlacer: Deinterlacer,
     selection: Selection<'a, ffmpeg::Frame>,
-    outlets: Outlets<'a>,
+    outlets: &'a Outlets<'a>,
     /// Size of the picture before.
     size: Option<(u32, u32)>,
     /// Where the size changed, in words.
@@ -268,11 +292,37 @@ struct Stage<'a> {
 }
 
 /// Where pictures go.
-#[derive(Clone, Copy)]
-struct Outlets<'a> {
+pub(super) struct Outlets<'a> {
     task: &'a VideoTask,
-    rungs: &'a [SyncSender<Arc<Picture>>],
-    stills: Option<&'a SyncSender<Arc<Picture>>>,
+    rungs: Vec<SyncSender<Arc<Picture>>>,
+    stills: Option<SyncSender<Arc<Picture>>>,
+}
+
+impl<'a> Outlets<'a> {
+    fn new(task: &'a VideoTask) -> Self {
+        Self {
+            task,
+            rungs: Vec::new(),
+            stills: None,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rungs.is_empty() && self.stills.is_none()
+    }
+
+    /// Sends a picture to all that want it.
+    pub(super) fn send(&self, picture: Picture) -> Result<()> {
+        let picture = Arc::new(picture);
+        let wanted = |_: &&_| stills::wants(self.task, picture.number);
+        let stills = self.stills.as_ref().filter(wanted);
+        for queue in self.rungs.iter().chain(stills) {
+            queue
+                .send(Arc::clone(&picture))
+                .map_err(|_| Error::internal(STOPPED))?;
+        }
+        Ok(())
+    }
 }
 
 impl Stage<'_> {
@@ -314,17 +364,9 @@ impl Stage<'_> {
     }
 
     fn send(&self, chosen: Vec<Picture>) -> Result<()> {
-        for picture in chosen {
-            let picture = Arc::new(picture);
-            let outlets = &self.outlets;
-            let wanted = |_: &&_| stills::wants(outlets.task, picture.number);
-            for queue in outlets.rungs.iter().chain(outlets.stills.filter(wanted)) {
-                queue
-                    .send(Arc::clone(&picture))
-                    .map_err(|_| Error::internal(STOPPED))?;
-            }
-        }
-        Ok(())
+        chosen
+            .into_iter()
+            .try_for_each(|picture| self.outlets.send(picture))
     }
 }
 
@@ -337,10 +379,8 @@ struct Scaled {
 
 /// The first half of a rung: scales.
 struct Scaling<'a> {
-    filter: PictureFilter,
+    scaler: Scaler,
     heartbeat: &'a Heartbeat<'a>,
-    /// The picture scaled last and what became of it, kept because frames may repeat.
-    last: Option<(Arc<ffmpeg::Frame>, Arc<ffmpeg::Frame>)>,
 }
 
 impl Scaling<'_> {
@@ -350,24 +390,13 @@ impl Scaling<'_> {
             let scaled = Scaled {
                 number: i64::try_from(chosen.number).unwrap_or(i64::MAX),
                 idr: chosen.idr,
-                picture: self.scale(&chosen.picture)?,
+                picture: self.scaler.scale(&chosen.picture)?,
             };
             if queue.send(scaled).is_err() {
                 return Err(Error::internal(STOPPED));
             }
         }
         Ok(())
-    }
-
-    fn scale(&mut self, picture: &Arc<ffmpeg::Frame>) -> Result<Arc<ffmpeg::Frame>> {
-        if let Some((of, scaled)) = &self.last
-            && Arc::ptr_eq(of, picture)
-        {
-            return Ok(Arc::clone(scaled));
-        }
-        let scaled = Arc::new(self.filter.push(picture)?);
-        self.last = Some((Arc::clone(picture), Arc::clone(&scaled)));
-        Ok(scaled)
     }
 }
 

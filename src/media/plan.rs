@@ -201,6 +201,10 @@ pub struct PicturePlan {
     /// How interlaced pictures are made whole.
     #[serde(default, skip_serializing_if = "Scan::is_as_marked")]
     pub scan: Scan,
+    /// Width and height, upright, that pictures of high dynamic range are tone mapped at for all SDR
+    /// renditions, which are scaled from that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toned: Option<(u32, u32)>,
 }
 
 /// One rung of the ladder.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chapter, Codec, Disposition, TrackKind};
+use super::{Chapter, Codec, Disposition, Reconfigurations, TrackKind};
 use crate::time::Timescale;
 
 /// Where the bytes of a sample lie.
@@ -79,6 +79,9 @@ pub struct SampleTable {
     syncs: Option<Vec<u32>>,
     /// Starts of runs of adjacent samples: (number of the first sample, home, offset).
     places: Vec<(u32, Home, u64)>,
+    /// Where the decoder's configuration changes.
+    #[serde(default, skip_serializing_if = "Reconfigurations::is_empty")]
+    reconfigurations: Reconfigurations,
     /// First byte after the last sample pushed.
     #[serde(skip)]
     next_place: Option<(Home, u64)>,
@@ -101,8 +104,19 @@ impl SampleTable {
             composition_offsets: Runs(Vec::new()),
             syncs: None,
             places: Vec::new(),
+            reconfigurations: Reconfigurations::default(),
             next_place: None,
         }
+    }
+
+    /// Notes where the decoder's configuration changes.
+    pub fn set_reconfigurations(&mut self, reconfigurations: Reconfigurations) {
+        self.reconfigurations = reconfigurations;
+    }
+
+    /// Where the decoder's configuration changes.
+    pub fn reconfigurations(&self) -> &Reconfigurations {
+        &self.reconfigurations
     }
 
     /// Adds the next sample in decode order. Its decode time is the sum of the durations so far.

@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Codec, Level, OrderTask, PicturePlan, Place, Ranks, ScanCount, ScanTask, StillsTask,
-    VideoRecipe,
+    Codec, Level, OrderTask, PicturePlan, Place, Ranks, Reconfiguration, ScanCount, ScanTask,
+    StillsTask, VideoRecipe,
 };
 use crate::time::{FrameRate, Timescale};
 
@@ -95,6 +95,9 @@ pub struct VideoTask {
     /// Still pictures to make on the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stills: Option<StillsTask>,
+    /// Where the decoder's configuration changes among the samples, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reconfigurations: Vec<Reconfiguration>,
 }
 
 /// How a stretch of video meets what is encoded before and after it.

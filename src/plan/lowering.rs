@@ -195,11 +195,14 @@ impl Lowering {
         if let (true, Some(number)) = (video.picture.scan.is_fields(), pictures.number(last + 2)) {
             needed.add(last + 2, number);
         }
+        let (start, samples) = needed.samples(track, walk, pictures);
+        let reconfigurations = track.samples.reconfigurations();
+        let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
         Ok(VideoTask {
             codec: track.codec.clone(),
-            config: track.config.clone(),
+            config: reconfigurations.at(start, &track.config).to_vec(),
             timescale: track.timescale,
-            samples: needed.samples(track, walk, pictures),
+            samples,
             first_frame: first - head,
             frames,
             head,
@@ -209,6 +212,7 @@ impl Lowering {
             joining,
             renditions: encodes,
             stills: None,
+            reconfigurations: reconfigurations.within(start, count, &track.config),
         })
     }
 
@@ -707,18 +711,22 @@ impl Needed {
         });
     }
 
-    /// All samples from where decoding can start to the last needed one.
-    fn samples(&self, track: &SourceTrack, walk: &Walk, pictures: &Pictures) -> Vec<TaskSample> {
+    /// All samples from where decoding can start to the last needed one, and the number of the first.
+    fn samples(
+        &self,
+        track: &SourceTrack,
+        walk: &Walk,
+        pictures: &Pictures,
+    ) -> (u32, Vec<TaskSample>) {
         let (Some(rank), Some((first, last))) = (self.first_rank, self.numbers) else {
-            return Vec::new();
+            return (0, Vec::new());
         };
         let time = pictures.time(rank).unwrap_or(0);
         let start = start_of_decoding(track, walk, first, time);
         let count = (last - start) as usize + 1;
-        walk.from(track, start)
-            .take(count)
-            .map(|entry| task_sample(track, &entry))
-            .collect()
+        let entries = walk.from(track, start).take(count);
+        let samples = entries.map(|entry| task_sample(track, &entry));
+        (start, samples.collect())
     }
 }
 

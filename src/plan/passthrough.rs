@@ -20,6 +20,9 @@ pub(crate) fn check_track(track: &SourceTrack, policy: &Policy) -> Result<(), Re
     if track.codec != Codec::H264 {
         return Err(format!("its codec is {}, not h264", track.codec));
     }
+    if !track.samples.reconfigurations().is_empty() {
+        return Err("its configuration changes on the way".to_owned());
+    }
     let config = AvcConfig::parse(&track.config).map_err(|error| error.to_string())?;
     if policy.passthrough == Passthrough::Only {
         return Ok(());

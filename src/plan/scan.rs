@@ -56,6 +56,8 @@ fn stretches(track: &SourceTrack) -> Vec<Vec<crate::media::TaskSample>> {
         .iter()
         .filter_map(|percent| u32::try_from(count * percent / 100).ok())
         .map(|number| track.samples.sync_at_or_before(number).unwrap_or(0))
+        // All stretches are decoded by the track's own configuration.
+        .filter(|start| track.samples.reconfigurations().at(*start, &track.config) == track.config)
         .collect();
     starts.dedup();
     let stretch = |start: u32| {

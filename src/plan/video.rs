@@ -279,6 +279,7 @@ impl Source<'_> {
             renditions,
             ..self.empty_plan(timescale, rate, segments)
         };
+        plan.picture.toned = toned(&plan);
         plan.stills = stills::plan(&plan, self.policy, notes);
         Ok(PlannedVideo {
             plan,
@@ -317,6 +318,7 @@ impl Source<'_> {
                 colour: self.info.colour,
                 light: self.info.light,
                 scan: self.scan,
+                toned: None,
             },
             renditions: Vec::new(),
             stills: None,
@@ -699,4 +701,18 @@ fn waive_ladder(renditions: &[VideoRendition], policy: &Policy, notes: &mut Note
     if !low || renditions.len() < 2 {
         notes.waive("H31", why);
     }
+}
+
+/// The size that pictures of high dynamic range are tone mapped at: that of the largest SDR rendition.
+fn toned(plan: &VideoPlan) -> Option<(u32, u32)> {
+    let is_sdr = |method: &VideoMethod| match method {
+        VideoMethod::Encode(recipe) => recipe.range == VideoRange::Sdr,
+        VideoMethod::Copy => false,
+    };
+    let is_high = matches!(plan.picture.colour.transfer, Colour::PQ | Colour::HLG);
+    let sdr = plan.renditions.iter().filter(|r| is_sdr(&r.method));
+    let sizes = sdr.map(|rendition| (rendition.width, rendition.height));
+    sizes
+        .max_by_key(|(width, height)| u64::from(*width) * u64::from(*height))
+        .filter(|_| is_high)
 }

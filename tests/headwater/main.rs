@@ -24,6 +24,8 @@ mod codecs;
 #[cfg(feature = "transcode")]
 mod colours;
 mod crash;
+#[cfg(feature = "transcode")]
+mod descriptions;
 mod encryption;
 #[cfg(feature = "transcode")]
 mod every_clip;

@@ -7,6 +7,9 @@ use crate::media::{Home, Place, SampleTable};
 /// Samples in a file; a day of sound and pictures has under thirty million.
 const MAX_SAMPLES: u64 = 1 << 25;
 
+/// Changes of the sample description that are minded.
+const MAX_DESCRIPTION_CHANGES: usize = 10_000;
+
 /// What all tracks of a file together may still claim, so that a few bytes of tables cannot make
 /// us write gigabytes. Tracks may share bytes, within reason.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +72,8 @@ pub(super) struct Pending {
 pub(super) struct Collector {
     table: SampleTable,
     pending: Option<Pending>,
+    /// Number of a sample, and of the sample description from there on, from 1.
+    descriptions: Vec<(u32, u32)>,
     /// The latest end of a sample's presentation, or `None` without samples.
     presentation_end: Option<i64>,
 }
@@ -94,6 +99,26 @@ impl Collector {
         self.flush();
         self.pending = Some(sample);
         Ok(())
+    }
+
+    /// Says that samples from here on have sample description number `description`, from 1. `false`
+    /// where it changes so often that this one is not minded.
+    pub(super) fn describe(&mut self, description: u32) -> bool {
+        let before = self.descriptions.last().map_or(1, |(_, before)| *before);
+        if before == description {
+            return true;
+        }
+        let number = u32::try_from(self.len()).unwrap_or(u32::MAX);
+        let has_room = self.descriptions.len() < MAX_DESCRIPTION_CHANGES;
+        if has_room {
+            self.descriptions.push((number, description));
+        }
+        has_room
+    }
+
+    /// Where the sample description changes: number of a sample, and of the description from there on.
+    pub(super) fn descriptions(&self) -> &[(u32, u32)] {
+        &self.descriptions
     }
 
     fn flush(&mut self) {

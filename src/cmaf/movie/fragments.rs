@@ -71,15 +71,11 @@ impl FragmentReader<'_> {
             ));
             return None;
         };
-        if header
-            .description_index
-            .is_some_and(|description| description > 1)
-        {
-            self.warn(format!(
-                "track {} changes its sample description; the first is used throughout",
-                header.track_id
-            ));
-        }
+        let track = self.tracks.get_mut(at)?;
+        let defaults = track.defaults.as_ref();
+        let usual = defaults.map_or(1, |defaults| defaults.description_index);
+        let description = header.description_index.unwrap_or(usual);
+        track.samples.describe(description.max(1));
         if let Some(found) = boxes().find(|found| found.kind.0 == *b"tfdt") {
             self.seek(at, found.payload);
         }

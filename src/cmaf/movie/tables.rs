@@ -362,7 +362,9 @@ impl<'a> Tables<'a> {
             let Some(mut offset) = self.chunks.get(chunk) else {
                 break;
             };
-            for _ in 0..runs.samples_in(chunk) {
+            let in_chunk = runs.samples_in(chunk);
+            collector.describe(runs.description);
+            for _ in 0..in_chunk {
                 let Some(size) = self.sizes.get(number) else {
                     break 'chunks;
                 };
@@ -379,7 +381,7 @@ impl<'a> Tables<'a> {
                 number += 1;
             }
         }
-        self.report_leftovers(number, &durations, &runs, walk);
+        self.report_leftovers(number, &durations, walk);
         Ok(())
     }
 
@@ -429,13 +431,7 @@ impl<'a> Tables<'a> {
         });
     }
 
-    fn report_leftovers(
-        &self,
-        number: u32,
-        durations: &Durations<'_>,
-        runs: &ChunkRuns<'_>,
-        walk: &mut Walk<'_>,
-    ) {
+    fn report_leftovers(&self, number: u32, durations: &Durations<'_>, walk: &mut Walk<'_>) {
         let (place, claimed) = (walk.place, self.sizes.count());
         if number < claimed {
             walk.warnings.push(format!(
@@ -446,12 +442,6 @@ impl<'a> Tables<'a> {
             walk.warnings.push(format!(
                 "{place}: stts has negative durations; times are off by {} ticks at the end",
                 durations.debt
-            ));
-        }
-        if runs.description > 1 {
-            walk.warnings.push(format!(
-                "{place}: changes to sample description {} on the way; the first is used throughout",
-                runs.description
             ));
         }
     }

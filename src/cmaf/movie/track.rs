@@ -201,7 +201,10 @@ impl TrackReader {
         movie: Option<Timescale>,
         warnings: &mut Warnings,
     ) -> Result<SourceTrack> {
-        let (samples, end) = self.samples.finish();
+        let (place, changes) = (self.place(), self.samples.descriptions());
+        let changes = self.description.reconfigurations(changes, &place, warnings);
+        let (mut samples, end) = self.samples.finish();
+        samples.set_reconfigurations(changes);
         let edit = match self.edit.resolve(movie, self.timescale, end) {
             Ok(edit) => edit,
             Err(entry) => {
@@ -212,7 +215,6 @@ impl TrackReader {
                 if media && !samples.is_empty() {
                     return Err(several_edits(self.number, entry));
                 }
-                let place = place_of(self.number);
                 warnings.push(format!(
                     "{place}: edit list shows several stretches; only the first is taken"
                 ));

@@ -48,6 +48,7 @@ fn poster(source: &Source, size: (u32, u32)) -> PosterTask {
             colour: info.colour,
             light: info.light,
             scan: headwater::media::Scan::AsMarked,
+            toned: None,
         },
         width: size.0,
         height: size.1,

@@ -181,6 +181,7 @@ pub(crate) fn whole(
             colour: info.colour,
             light: info.light,
             scan: headwater::media::Scan::AsMarked,
+            toned: None,
         },
         joining: Joining::Seamless,
         renditions: sizes
@@ -192,6 +193,7 @@ pub(crate) fn whole(
             })
             .collect(),
         stills: None,
+        reconfigurations: Vec::new(),
     }
 }
 

@@ -61,6 +61,7 @@ pub(super) fn read(entry: Entry<'_>) -> Option<Description> {
         kind: TrackKind::Audio(info),
         codec,
         config,
+        others: Vec::new(),
     })
 }
 

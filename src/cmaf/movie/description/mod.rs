@@ -9,7 +9,7 @@ mod video;
 
 use crate::cmaf::boxes::{FourCc, children};
 use crate::cmaf::fields::Fields;
-use crate::media::{Codec, TrackKind};
+use crate::media::{Codec, Reconfigurations, TrackKind};
 
 use super::header::TrackHeader;
 use super::warnings::Warnings;
@@ -18,6 +18,8 @@ pub(super) use audio::Packing;
 
 /// Longest configuration of a text track that is kept, in bytes.
 const MAX_TEXT_CONFIG: usize = 256 << 10;
+/// Descriptions of a track that are read.
+const MAX_DESCRIPTIONS: usize = 256;
 
 /// What the first sample description of a track says.
 #[derive(Debug)]
@@ -27,6 +29,9 @@ pub(super) struct Description {
     pub(super) config: Vec<u8>,
     /// For sound that is stored as a row of equal packets: the size of one.
     pub(super) packing: Option<Packing>,
+    /// The configurations of the other descriptions; `None` for those of which none is of use: of
+    /// another codec, and those of sound.
+    pub(super) others: Vec<Option<Vec<u8>>>,
 }
 
 impl Description {
@@ -36,7 +41,35 @@ impl Description {
             codec,
             config: Vec::new(),
             packing: None,
+            others: Vec::new(),
         }
+    }
+
+    /// Which configuration samples have, by the number of their description from 1, and where it
+    /// changes.
+    pub(super) fn reconfigurations(
+        &self,
+        changes: &[(u32, u32)],
+        place: &str,
+        warnings: &mut Warnings,
+    ) -> Reconfigurations {
+        let others = || self.others.iter();
+        let is_of_use = |number: u32| match number.checked_sub(2) {
+            None => true,
+            Some(at) => others().nth(at as usize).is_some_and(Option::is_some),
+        };
+        for (sample, number) in changes {
+            if !is_of_use(*number) {
+                warnings.push(format!(
+                    "{place}: sample {sample} changes to sample description {number}, which is of another \
+                     codec, of sound, or not there; the one before is used on"
+                ));
+            }
+        }
+        let useful = changes.iter().filter(|(_, number)| is_of_use(*number));
+        let useful = useful.map(|(sample, number)| (*sample, number.saturating_sub(1)));
+        let configs = others().map(|config| config.clone().unwrap_or_default());
+        Reconfigurations::new(configs.collect(), useful)
     }
 
     /// Whether every sample is text that all viewers need, by the display flags of `tx3g`
@@ -66,7 +99,7 @@ struct Entry<'a> {
     table_version: u8,
 }
 
-/// Reads the first description of an `stsd` box.
+/// Reads the descriptions of an `stsd` box: the first, and of the others what decoders need.
 pub(super) fn read(
     payload: &[u8],
     context: Context<'_>,
@@ -74,19 +107,16 @@ pub(super) fn read(
 ) -> Option<Description> {
     let (table_version, _, mut fields) = Fields::full(payload)?;
     let count = fields.u32()?;
-    let first = children(fields.rest(), 0).next()?.ok()?;
+    let mut all = children(fields.rest(), 0)
+        .map_while(Result::ok)
+        .take(MAX_DESCRIPTIONS)
+        .map(|found| Entry {
+            format: found.kind,
+            payload: found.payload,
+            table_version,
+        });
+    let entry = all.next()?;
     let place = context.place;
-    if count > 1 {
-        warnings.push(format!(
-            "{place}: has {count} sample descriptions; the first ({}) is taken for all samples",
-            first.kind
-        ));
-    }
-    let entry = Entry {
-        format: first.kind,
-        payload: first.payload,
-        table_version,
-    };
     if matches!(
         &entry.format.0,
         b"encv" | b"enca" | b"enct" | b"drms" | b"drmi"
@@ -96,6 +126,20 @@ pub(super) fn read(
             entry.format
         ));
     }
+    let mut first = one(entry, context)?;
+    if count > 1 {
+        first.others = all.map(|other| stand_in(&first, other, context)).collect();
+        let of_use = first.others.iter().filter(|other| other.is_some()).count();
+        warnings.push(format!(
+            "{place}: has {count} sample descriptions; what is said of the track is of the first ({}), and \
+             {of_use} of the others can be decoded as well",
+            entry.format
+        ));
+    }
+    Some(first)
+}
+
+fn one(entry: Entry<'_>, context: Context<'_>) -> Option<Description> {
     match &context.handler {
         b"vide" | b"auxv" | b"pict" => video::read(entry, context),
         b"soun" => audio::read(entry),
@@ -105,6 +149,13 @@ pub(super) fn read(
             other(entry.format),
         )),
     }
+}
+
+/// The configuration of a further description, where the decoder of the first can have it.
+fn stand_in(first: &Description, entry: Entry<'_>, context: Context<'_>) -> Option<Vec<u8>> {
+    let is_video = matches!(first.kind, TrackKind::Video(_));
+    let other = is_video.then(|| one(entry, context)).flatten()?;
+    (other.codec == first.codec).then_some(other.config)
 }
 
 /// A codec that is not on the list, by its four-character code.

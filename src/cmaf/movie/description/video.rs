@@ -43,6 +43,7 @@ pub(super) fn read(entry: Entry<'_>, context: Context<'_>) -> Option<Description
         codec,
         config,
         packing: None,
+        others: Vec::new(),
     })
 }
 
