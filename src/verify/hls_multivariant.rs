@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hls_media::{average_bps, peak_bps};
 use super::report::Sheet;
+use super::sound;
 use super::stream::{Container, Medium, Stream, nanos, seconds};
 use super::text;
 use crate::hls::{MediaPlaylist, MultivariantPlaylist, Rendition, Variant};
@@ -557,6 +558,7 @@ fn judge_renditions(sheet: &mut Sheet, view: &MultivariantView<'_>) {
     if view.of_type("AUDIO").next().is_some() {
         sheet.judge("H37", place, channels(view));
         sheet.judge("H37", place, no_stereo(view));
+        sheet.judge("A09", place, sound::no_plain_dolby(view));
     }
     judge_audio_length(sheet, view);
 }

@@ -29,6 +29,7 @@ mod read_segment;
 mod report;
 mod rules;
 mod session_data;
+mod sound;
 mod stills;
 mod stream;
 mod text;
@@ -636,12 +637,16 @@ fn judge_streams(sheet: &mut Sheet, streams: &[&Stream], record: Option<&Present
 }
 
 fn judge_sound(sheet: &mut Sheet, streams: &[&Stream], record: Option<&Presentation>) {
+    if let Some(record) = record {
+        sound::judge_levels(sheet, "presentation.json", record);
+    }
     let video = streams.iter().find(|stream| stream.is_played_video());
     for audio in streams
         .iter()
         .filter(|stream| stream.medium() == Medium::Audio)
     {
         across::judge_priming(sheet, audio, record);
+        sound::judge(sheet, audio);
         if let Some(video) = video {
             sheet.judge("A08", &audio.place, across::starts_apart(video, audio));
         }

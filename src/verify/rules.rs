@@ -346,10 +346,28 @@ pub const RULES: &[Rule] = &[
         "own rule",
     ),
     rule(
+        "A06",
+        Should,
+        "HE-AAC only up to 64 kb/s",
+        "Apple HLS Authoring 2.4",
+    ),
+    rule(
+        "A07",
+        Should,
+        "the forms of a sound track are equally loud",
+        "Apple HLS Authoring 2.18, 2.19",
+    ),
+    rule(
         "A08",
         Must,
         "audio priming taken out, audio and video start together",
         "Apple, Preparing audio for HLS",
+    ),
+    rule(
+        "A09",
+        Should,
+        "AC-3 beside E-AC-3",
+        "Apple HLS Authoring 2.6",
     ),
     rule(
         "C01",

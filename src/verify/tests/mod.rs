@@ -1079,6 +1079,78 @@ fn a05_c14_odd_size() {
     });
 }
 
+/// An init segment for the sound with another codec.
+fn with_codec(files: &mut Files, coding: AudioCoding, config: &[u8]) {
+    let init = TrackInit {
+        timescale: ts(48_000),
+        language: "eng".into(),
+        kind: TrackInitKind::Audio(AudioInit {
+            config: config.to_vec(),
+            channels: 2,
+            sample_rate: 48_000,
+            priming: 1024,
+            bitrate_bps: 64_000,
+            coding,
+        }),
+    };
+    files.insert("a-en/init.mp4".into(), init_segment(&init));
+}
+
+fn status_of(files: Files, id: &str) -> Status {
+    report_of(files).rule(id).expect("a rule").status
+}
+
+#[test]
+fn a06_high_rate_of_he_aac() {
+    // SBR said openly: object type 5 over 2.
+    let he_aac = [0x2b, 0x11, 0x88, 0x00];
+    let mut files = build(&Recipe::default());
+    with_codec(&mut files, AudioCoding::Aac, &he_aac);
+    assert_eq!(status_of(files.clone(), "A06"), Status::Ok);
+    let more = [&30_000_u32.to_be_bytes()[..], b"free", &[0; 29_992]].concat();
+    files.get_mut("a-en/1.m4s").expect("there").extend(more);
+    assert_eq!(status_of(files, "A06"), Status::Warned);
+}
+
+#[test]
+fn a07_one_form_is_quieter() {
+    for (lufs, status) in [(-17.0, Status::Ok), (-23.7, Status::Warned)] {
+        let mut files = build(&Recipe::default());
+        let mut record: Presentation =
+            serde_json::from_slice(&files["presentation.json"]).expect("a record");
+        let loudness = |integrated_lufs| {
+            Some(crate::media::Loudness {
+                integrated_lufs,
+                range_lu: 4.0,
+                true_peak_dbtp: -1.0,
+            })
+        };
+        record.audio[0].loudness = loudness(-16.0);
+        let mut other = record.audio[0].clone();
+        other.loudness = loudness(lufs);
+        record.audio.push(other);
+        let record = serde_json::to_vec(&record).expect("serialises");
+        files.insert("presentation.json".into(), record);
+        assert_eq!(status_of(files, "A07"), status, "{lufs}");
+    }
+}
+
+#[test]
+fn a09_enhanced_dolby_alone() {
+    for (coding, config, status) in [
+        (
+            AudioCoding::Eac3,
+            &[6, 0, 0x20, 0x0f, 0][..],
+            Status::Warned,
+        ),
+        (AudioCoding::Ac3, &[0x10, 0x3d, 0xe0], Status::Ok),
+    ] {
+        let mut files = build(&Recipe::default());
+        with_codec(&mut files, coding, config);
+        assert_eq!(status_of(files, "A09"), status);
+    }
+}
+
 #[test]
 fn a08_edit_list_missing() {
     let recipe = Recipe {
@@ -1974,6 +2046,7 @@ fn every_rule_that_is_judged_is_in_the_table() {
         include_str!("../init.rs"),
         include_str!("../load.rs"),
         include_str!("../protection.rs"),
+        include_str!("../sound.rs"),
         include_str!("../stills.rs"),
         include_str!("../text.rs"),
     ]
