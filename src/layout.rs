@@ -169,6 +169,11 @@ pub fn cache_tags(asset: Option<&str>, key: &Key) -> Vec<String> {
     asset.into_iter().chain(build).collect()
 }
 
+/// An asset's source, as [`source_folder`] has it.
+pub fn source_key(asset: &AssetId) -> String {
+    format!("{}/source", source_folder(asset))
+}
+
 /// The folder of a text track within its revision.
 pub fn text_folder(language: &LanguageTag, digest: &str) -> String {
     format!("{TEXT_FOLDER}/{language}/{digest}")

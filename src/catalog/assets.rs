@@ -167,18 +167,27 @@ impl Catalog {
         Ok(counts)
     }
 
-    /// All bytes of the source are there: `uploading` becomes `indexing`.
+    /// All bytes of the source are there: `uploading` becomes `indexing`. Where nobody but the machine
+    /// `node` can read them, its tasks are that machine's.
     ///
     /// # Errors
     /// What the database says.
-    pub async fn uploaded(&self, id: &AssetId, digest: &str, bytes: u64) -> Result<bool> {
+    pub async fn uploaded(
+        &self,
+        id: &AssetId,
+        digest: &str,
+        bytes: u64,
+        node: Option<&str>,
+    ) -> Result<bool> {
         let mut change = self.change().await?;
-        let update = "UPDATE asset SET state = 'indexing', source_digest = $2, source_bytes = $3 \
+        let update = "UPDATE asset SET state = 'indexing', source_digest = $2, source_bytes = $3, \
+            source_node = $4 \
             WHERE id = $1 AND state = 'uploading'";
         let done = sqlx::query(update)
             .bind(id.as_str())
             .bind(digest)
             .bind(signed(bytes))
+            .bind(node)
             .execute(change.sql())
             .await
             .map_err(failed("updating an asset"))?;
@@ -400,7 +409,7 @@ async fn tell_progress(change: &mut Change, asset: &Asset) -> Result<()> {
     Ok(())
 }
 
-fn from_rows(rows: &[AnyRow]) -> Result<Vec<Asset>> {
+pub(super) fn from_rows(rows: &[AnyRow]) -> Result<Vec<Asset>> {
     rows.iter().map(from_row).collect()
 }
 

@@ -14,6 +14,7 @@ const STEPS: &[&str] = &[
     include_str!("tables/2_tasks.sql"),
     include_str!("tables/3_access.sql"),
     include_str!("tables/4_webhooks.sql"),
+    include_str!("tables/5_nodes.sql"),
 ];
 
 /// For a server: rows of `task` live for seconds, so what is left of them is cleared away early,

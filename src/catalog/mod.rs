@@ -5,7 +5,8 @@
 //! events and tasks from a table of counters, JSON as text. Every promise is tested on both.
 //!
 //! Every change is one transaction that writes its events too, and subscribers, on every machine,
-//! hear of them in the order of their numbers, after they are stored. A change whose caller goes
+//! hear of them in the order of their numbers, after they are stored; of progress that newer
+//! progress has replaced, perhaps not. A change whose caller goes
 //! away halfway is rolled back; one that is being committed is committed and told.
 //!
 //! *In a file* one connection writes and a few read beside it (write-ahead log). A future that is
@@ -38,6 +39,7 @@ mod restore;
 mod row;
 #[cfg(all(test, feature = "postgres"))]
 mod server;
+mod sources;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -119,14 +119,15 @@ pub(crate) enum Lapsed {
     All,
 }
 
-/// A task that may be claimed at $1, among those of rank $2 and less. Of two that are both last,
-/// the one enqueued first goes first.
+/// A task that may be claimed at $1 by the machine $3, among those of rank $2 and less. Of two that
+/// are both last, the one enqueued first goes first.
 macro_rules! claimable {
     ($lock:literal) => {
         concat!(
             "SELECT candidate.id FROM task AS candidate \
          WHERE candidate.state = 'queued' AND candidate.not_before <= $1 \
-         AND candidate.priority <= $2 AND (candidate.last = 0 OR NOT EXISTS ( \
+         AND candidate.priority <= $2 \
+         AND (candidate.node IS NULL OR candidate.node = $3) AND (candidate.last = 0 OR NOT EXISTS ( \
             SELECT 1 FROM task AS other \
             WHERE other.asset = candidate.asset AND other.id <> candidate.id \
             AND (other.state = 'running' OR (other.state = 'queued' \
@@ -140,7 +141,7 @@ macro_rules! claimable {
 macro_rules! claim {
     ($lock:literal) => {
         concat!(
-            "UPDATE task SET state = 'running', fence = fence + 1, lease_until = $3, worker = $4 \
+            "UPDATE task SET state = 'running', fence = fence + 1, lease_until = $4, worker = $5 \
              WHERE id = (",
             claimable!($lock),
             ") RETURNING *"
@@ -175,18 +176,19 @@ impl Catalog {
         change.commit().await
     }
 
-    /// Claims the most urgent task until `lease_until`.
+    /// Claims the most urgent task until `lease_until`, for a worker on the machine `node`.
     ///
     /// # Errors
     /// What the database says.
     pub(crate) async fn claim_task(
         &self,
         worker: &str,
+        node: Option<&str>,
         least: Priority,
         lease_until: i64,
     ) -> Result<Option<ClaimedTask>> {
         // Looking costs no lock; most looks find nothing.
-        if !self.is_claimable(least).await? {
+        if !self.is_claimable(node, least).await? {
             return Ok(None);
         }
         let update = match self.is_shared() {
@@ -199,6 +201,7 @@ impl Catalog {
             let row = sqlx::query(update)
                 .bind(now)
                 .bind(i64::from(least.rank()))
+                .bind(node)
                 .bind(lease_until)
                 .bind(worker)
                 .fetch_optional(change.sql())
@@ -219,11 +222,12 @@ impl Catalog {
         }
     }
 
-    async fn is_claimable(&self, least: Priority) -> Result<bool> {
+    async fn is_claimable(&self, node: Option<&str>, least: Priority) -> Result<bool> {
         let mut connection = self.read().await?;
         let row = sqlx::query(claimable!(""))
             .bind(self.clock.now_millis())
             .bind(i64::from(least.rank()))
+            .bind(node)
             .fetch_optional(&mut *connection)
             .await
             .map_err(failed("looking for a task"))?;
@@ -438,8 +442,9 @@ async fn insert(change: &mut Change, asset: &AssetId, task: &NewTask) -> Result<
         free_key(change, asset, key).await?;
     }
     let insert = "INSERT INTO task (id, asset, work, priority, key, last, state, failures, \
-        crashes, fence, not_before, lease_until, cancelled, queued_at, position) \
-        VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, 0, 0, 0, 0, 0, $7, $8) \
+        crashes, fence, not_before, lease_until, cancelled, queued_at, position, node) \
+        VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, 0, 0, 0, 0, 0, $7, $8, \
+        (SELECT source_node FROM asset WHERE id = $2)) \
         ON CONFLICT (asset, key) DO UPDATE SET priority = CASE \
         WHEN excluded.priority < task.priority THEN excluded.priority ELSE task.priority END";
     let id = change.next("task").await?;

@@ -169,7 +169,7 @@ async fn an_asset_goes_its_way_and_every_step_is_told(fixture: Fixture) {
     let mut receiver = catalog.subscribe();
     let asset = fixture.asset("a").await;
     assert_eq!(asset.created_at_millis, 1_000_000);
-    assert!(catalog.uploaded(&asset.id, "feed", 77).await.expect("ran"));
+    assert!(catalog.uploaded(&asset.id, "feed", 77, None).await.expect("ran"));
     assert!(catalog.planned(&asset.id, &planned(9)).await.expect("ran"));
     catalog.progressed(&asset.id, 4).await.expect("ran");
     catalog.progressed(&asset.id, 3).await.expect("ran");
@@ -223,7 +223,7 @@ async fn a_step_from_the_wrong_state_changes_nothing(fixture: Fixture) {
     assert!(!catalog.planned(&asset.id, &planned(1)).await.expect("ran"));
     assert!(!catalog.completed(&asset.id, &[], &[]).await.expect("ran"));
     assert!(!catalog.reopened(&asset.id).await.expect("ran"));
-    assert!(!catalog.uploaded(&id("other"), "x", 1).await.expect("ran"));
+    assert!(!catalog.uploaded(&id("other"), "x", 1, None).await.expect("ran"));
     assert!(!catalog.failed(&id("other"), &failure()).await.expect("ran"));
     catalog.progressed(&asset.id, 4).await.expect("ran");
     assert_eq!(catalog.asset(&asset.id).await.expect("ran"), Some(asset));
@@ -309,7 +309,7 @@ async fn assets_are_counted_by_state(fixture: Fixture) {
     for name in ["one", "two", "three"] {
         fixture.asset(name).await;
     }
-    let uploaded = fixture.catalog.uploaded(&id("two"), "digest", 9).await;
+    let uploaded = fixture.catalog.uploaded(&id("two"), "digest", 9, None).await;
     assert!(uploaded.expect("noted"));
     let mut counts = counted().await;
     counts.sort_by_key(|(_, count)| *count);
@@ -332,7 +332,7 @@ async fn twins_have_the_same_source_and_policy(fixture: Fixture) {
     let catalog = &fixture.catalog;
     for name in ["a", "b", "c"] {
         let asset = fixture.asset(name).await;
-        catalog.uploaded(&asset.id, "feed", 1).await.expect("ran");
+        catalog.uploaded(&asset.id, "feed", 1, None).await.expect("ran");
     }
     let policy = Policy::default();
     assert_eq!(catalog.twin("feed", &policy).await.expect("ran"), None);
@@ -442,4 +442,36 @@ async fn whoever_stops_amid_a_change_holds_the_others_up_for_seconds_only() {
     // What it had begun is undone, and it is told so when it goes on.
     let error = change.commit().await.expect_err("rolled back");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+on_both! {
+async fn one_machine_at_a_time_posts_to_a_webhook(fixture: Fixture) {
+    let (catalog, clock) = (&fixture.catalog, &fixture.clock);
+    let new = NewWebhook { url: "https://example.com/".to_owned(), topics: Vec::new() };
+    catalog.create_webhook(&new).await.expect("created");
+    fixture.asset("a").await;
+    let mut events = catalog.untold_events(1).await.expect("ran");
+    let event = events.remove(0);
+    let message = Some((Topic::Ready, "{}"));
+    catalog.tell_webhooks(&event, message).await.expect("written");
+    let other = fixture.again().await;
+    let due = async |catalog: &Catalog| catalog.due_deliveries().await.expect("ran").pop();
+    let (delivery, _) = due(&other).await.expect("due");
+    let until = clock.now_millis() + 30_000;
+    assert!(catalog.begin_delivery(&delivery, until).await.expect("ran"));
+    let is_turn = other.begin_delivery(&delivery, until).await.expect("ran");
+    assert_eq!(is_turn, !catalog.is_shared(), "on one machine nobody else posts");
+    assert_eq!(due(&other).await.is_none(), catalog.is_shared());
+
+    let miss = Miss { status: Some(500), error: "away".to_owned() };
+    let again = Sent::Again(miss, clock.now_millis());
+    catalog.end_delivery(&delivery, &again).await.expect("noted");
+    let (second, _) = due(&other).await.expect("due again");
+    let is_turn = other.begin_delivery(&delivery, until).await.expect("ran");
+    assert_eq!(is_turn, !catalog.is_shared(), "that attempt was made");
+    assert!(other.begin_delivery(&second, until).await.expect("ran"));
+    // Whoever had the turn has stopped.
+    clock.advance(30_001);
+    assert!(due(catalog).await.is_some());
+}
 }

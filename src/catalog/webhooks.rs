@@ -388,7 +388,8 @@ impl Catalog {
         let now = self.clock.now_millis();
         let select = "SELECT * FROM delivery WHERE number IN ( \
             SELECT MIN(number) FROM delivery \
-            WHERE state = 'pending' AND next_attempt_at <= $1 GROUP BY webhook) \
+            WHERE state = 'pending' AND next_attempt_at <= $1 AND webhook IN ( \
+                SELECT id FROM webhook WHERE posting_until <= $1) GROUP BY webhook) \
             ORDER BY next_attempt_at, number";
         let mut connection = self.read().await?;
         let rows = sqlx::query(select)
@@ -407,12 +408,52 @@ impl Catalog {
         Ok(due)
     }
 
+    /// Takes the turn to post to a webhook from other machines, until `until` or the attempt's end;
+    /// `false` when another one has it. On one machine it is always there.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn begin_delivery(&self, delivery: &Delivery, until: i64) -> Result<bool> {
+        if !self.is_shared() {
+            return Ok(true);
+        }
+        let update = "UPDATE webhook SET posting_until = $3 WHERE id = $1 AND posting_until <= $2 \
+            AND EXISTS (SELECT 1 FROM delivery WHERE id = $4 AND state = 'pending' \
+                AND attempts = $5)";
+        let mut change = self.change().await?;
+        let now = change.now_millis();
+        let done = sqlx::query(update)
+            .bind(delivery.webhook.as_str())
+            .bind(now)
+            .bind(until)
+            .bind(delivery.id.as_str())
+            .bind(i64::from(delivery.attempts))
+            .execute(change.sql())
+            .await
+            .map_err(failed("beginning a delivery"))?;
+        change.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Gives the turn to post to a webhook back.
+    async fn end_turn(&self, change: &mut Change, webhook: &str) -> Result<()> {
+        if self.is_shared() {
+            sqlx::query("UPDATE webhook SET posting_until = 0 WHERE id = $1")
+                .bind(webhook)
+                .execute(change.sql())
+                .await
+                .map_err(failed("ending a delivery"))?;
+        }
+        Ok(())
+    }
+
     /// Notes how an attempt ended. Nothing happens if the message is gone with its webhook.
     ///
     /// # Errors
     /// What the database says.
     pub async fn end_delivery(&self, delivery: &Delivery, sent: &Sent) -> Result<()> {
         let mut change = self.change().await?;
+        self.end_turn(&mut change, &delivery.webhook).await?;
         let now = change.now_millis();
         let (state, miss, next, delivered) = match sent {
             Sent::Received(status) => {

@@ -24,6 +24,8 @@ mod sign;
 #[cfg(feature = "origin")]
 mod validity;
 mod verify;
+#[cfg(feature = "origin")]
+mod worker;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -59,6 +61,9 @@ enum Command {
     /// Take uploads, make streams of them, deliver them
     #[cfg(feature = "origin")]
     Serve(serve::Arguments),
+    /// Do the tasks of servers that share a store and a database, on any number of machines
+    #[cfg(feature = "origin")]
+    Worker(worker::Arguments),
     /// Make a token for what is delivered under a path
     #[cfg(feature = "origin")]
     Sign(sign::Arguments),
@@ -94,6 +99,8 @@ pub fn run() -> ExitCode {
         Command::Dump(arguments) => dump::run(&arguments),
         #[cfg(feature = "origin")]
         Command::Serve(arguments) => serve::run(&arguments),
+        #[cfg(feature = "origin")]
+        Command::Worker(arguments) => worker::run(&arguments),
         #[cfg(feature = "origin")]
         Command::Sign(arguments) => sign::run(&arguments),
         #[cfg(feature = "origin")]

@@ -18,7 +18,8 @@ pub(super) struct Place {
     /// Where streams are kept: a directory, or s3://bucket/prefix [default: DIR]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
-    /// The catalog: sqlite:///path [default: a file in DIR]
+    /// The catalog: sqlite:///path, or postgres://USER:PASSWORD@HOST/NAME, which many machines may
+    /// share [default: a file in DIR]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
     /// Configuration file (TOML); flags override it
@@ -45,7 +46,7 @@ pub(super) struct Arguments {
 }
 
 /// `HOST:PORT`, as text: a host name is looked up when it is listened on.
-fn parse_address(text: &str) -> Result<String, String> {
+pub(super) fn parse_address(text: &str) -> Result<String, String> {
     let sound = text
         .rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
@@ -85,7 +86,7 @@ impl Arguments {
     }
 }
 
-fn listen(address: &str) -> Result<TcpListener> {
+pub(super) fn listen(address: &str) -> Result<TcpListener> {
     TcpListener::bind(address).map_err(|e| {
         use std::io::ErrorKind::{AddrInUse, PermissionDenied};
         let fix = match e.kind() {
@@ -98,7 +99,7 @@ fn listen(address: &str) -> Result<TcpListener> {
     })
 }
 
-fn address(listener: &TcpListener) -> Result<std::net::SocketAddr> {
+pub(super) fn address(listener: &TcpListener) -> Result<std::net::SocketAddr> {
     let address = listener.local_addr();
     address.map_err(|e| Error::io("asking which address is listened on", e))
 }

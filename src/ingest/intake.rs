@@ -184,11 +184,13 @@ impl Ingest {
     /// All bytes of an asset are there and have their name.
     pub(super) async fn announce(&self, id: &AssetId, received: &Received) -> OurResult<Asset> {
         let catalog = &self.0.catalog;
-        let uploaded = catalog.uploaded(id, &received.digest, received.bytes);
+        let node = self.0.shares.is_needed().then_some(self.0.shares.node());
+        let uploaded = catalog.uploaded(id, &received.digest, received.bytes, node);
         if !uploaded.await? {
             return Err(removed(id));
         }
         self.enqueue_index(id).await?;
+        self.0.shares.begin();
         catalog.asset(id).await?.ok_or_else(|| removed(id))
     }
 }

@@ -15,13 +15,14 @@ mod pull;
 mod refusal;
 mod request;
 mod room;
+mod share;
 mod sweep;
 pub mod tus;
 mod tus_headers;
 mod writer;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,14 +38,12 @@ use crate::queue::{NewTask, Queue};
 pub use create::read_all;
 pub use pull::Progress;
 pub use request::{Policies, on_one_line};
+pub use share::Shares;
 
 use refusal::Refusal;
 use room::Room;
 use tus::Sessions;
 use writer::Place;
-
-/// Folder of the sources below the data folder.
-const SOURCES: &str = "src";
 
 /// Limits of what comes in. Each is named in the answer that it causes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +92,7 @@ struct Shared {
     policies: Policies,
     /// The folder with one folder for each asset's source.
     sources: PathBuf,
+    shares: Shares,
     room: Arc<Room>,
     /// One permit for each body that may be received now.
     bodies: Arc<Semaphore>,
@@ -103,7 +103,7 @@ struct Shared {
 }
 
 impl Ingest {
-    /// Takes sources into `data/src`, which is made if it isn't there.
+    /// Takes sources into the folder of `shares`, which is made if it isn't there.
     ///
     /// # Errors
     /// What the file system says.
@@ -112,14 +112,15 @@ impl Ingest {
         queue: Queue,
         clock: Clock,
         outbound: outbound::Client,
-        data: &Path,
+        shares: Shares,
         options: Options,
         policies: Policies,
     ) -> Result<Self> {
-        let sources = data.join(SOURCES);
+        let sources = shares.folder();
         std::fs::create_dir_all(&sources)
             .map_err(|e| Error::io(format!("making {}", sources.display()), e))?;
         Ok(Self(Arc::new(Shared {
+            shares,
             room: Room::new(sources.clone(), options.min_free_disk_bytes),
             bodies: Arc::new(Semaphore::new(options.max_concurrent_uploads)),
             unborn: Mutex::default(),
@@ -156,7 +157,7 @@ impl Ingest {
         if asset.state != AssetState::Failed {
             return Ok(Reopened::NotFailed);
         }
-        if self.place(id).whole_bytes().await?.is_none() {
+        if !self.has_source(id).await? {
             return Ok(Reopened::NoSource);
         }
         if !catalog.reopened(id).await? {

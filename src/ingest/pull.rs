@@ -188,9 +188,7 @@ impl Ingest {
 
     async fn count_pulled(&self, asset: &Asset, place: &Place) -> Result<()> {
         let received = place.digest().await?;
-        let catalog = &self.0.catalog;
-        let uploaded = catalog.uploaded(&asset.id, &received.digest, received.bytes);
-        uploaded.await.map(|_| ())
+        self.told(&asset.id, &received).await.map(|_| ())
     }
 
     async fn count(
@@ -200,8 +198,18 @@ impl Ingest {
         received: &super::writer::Received,
     ) -> Result<bool> {
         super::writer::publish(place).await?;
+        self.told(id, received).await
+    }
+
+    /// Tells that all bytes came. Where machines share sources, the store has them before: whoever
+    /// fetched them may be gone at any time.
+    async fn told(&self, id: &AssetId, received: &super::writer::Received) -> Result<bool> {
+        self.share_pulled(id, &received.digest).await?;
         let catalog = &self.0.catalog;
-        catalog.uploaded(id, &received.digest, received.bytes).await
+        let uploaded = catalog.uploaded(id, &received.digest, received.bytes, None);
+        let uploaded = uploaded.await?;
+        self.keep_no_copy(id, uploaded).await?;
+        Ok(uploaded)
     }
 }
 

@@ -113,6 +113,7 @@ impl Ingest {
             return Ok(());
         }
         let asset = self.0.catalog.asset(id).await?;
+        self.sweep_shared(id, asset.as_ref()).await?;
         if asset.is_some_and(|asset| asset.state != AssetState::Failed) {
             return Ok(());
         }

@@ -42,6 +42,9 @@ pub struct Options {
     /// How many claims in a row may end with the program or in silence before the task is given
     /// up.
     pub crash_limit: u32,
+    /// This machine's name among those that share the catalog: it is given the tasks of sources that
+    /// nobody else has.
+    pub node: Option<String>,
 }
 
 impl Default for Options {
@@ -50,6 +53,7 @@ impl Default for Options {
             lease: Duration::from_secs(15),
             // Children do what may crash; a program that stops so often stops for other reasons.
             crash_limit: 50,
+            node: None,
         }
     }
 }
@@ -257,7 +261,9 @@ impl Queue {
     pub async fn claim(&self, worker: &str, least: Priority) -> Result<Option<Claim>> {
         self.requeue(Lapsed::Leases).await?;
         let until = self.lease_until();
-        let task = self.catalog.claim_task(worker, least, until).await?;
+        let node = self.options.node.as_deref();
+        let claiming = self.catalog.claim_task(worker, node, least, until);
+        let task = claiming.await?;
         Ok(task.map(|task| self.hold(task)))
     }
 

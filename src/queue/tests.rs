@@ -54,6 +54,29 @@ impl Bench {
     }
 }
 
+on_both! {
+async fn a_source_that_one_machine_has_is_worked_on_by_it_until_all_have_it(bench: Bench) {
+    let catalog = &bench.fixture.catalog;
+    let here = Options { node: Some("here".to_owned()), ..Options::default() };
+    let here = Queue::new(catalog.clone(), bench.fixture.clock.clone(), here);
+    let uploaded = catalog.uploaded(&id("a"), "feed", 1, Some("here")).await;
+    assert!(uploaded.expect("ran"));
+    bench.enqueue(&[task(1), task(2)]).await;
+
+    assert!(bench.claim().await.is_none(), "another machine has no source");
+    let claim = here.claim("worker", Priority::Batch).await.expect("asked").expect("a task");
+    let done = here.finish(&claim, Ok(vec![task(3)])).await;
+    assert_eq!(done.expect("ran"), Fate::Done);
+    assert!(bench.claim().await.is_none(), "nor for what follows");
+
+    assert_eq!(catalog.sources_at("here").await.expect("ran").len(), 1);
+    assert!(catalog.source_stored(&id("a")).await.expect("ran"));
+    assert_eq!(catalog.sources_at("here").await.expect("ran").len(), 0);
+    assert!(bench.claim().await.is_some() && bench.claim().await.is_some());
+    assert!(!catalog.source_stored(&id("b")).await.expect("ran"), "there is no such asset");
+}
+}
+
 /// The queue as another process sees it.
 fn another(catalog: &Catalog, clock: &Clock) -> Queue {
     let options = Options {
@@ -379,7 +402,7 @@ async fn a_task_that_the_program_always_stops_in_is_given_up(bench: Bench) {
 on_both! {
 async fn stops_do_not_count_while_the_asset_comes_forward(bench: Bench) {
     let catalog = &bench.fixture.catalog;
-    catalog.uploaded(&id("a"), "feed", 1).await.expect("ran");
+    catalog.uploaded(&id("a"), "feed", 1, None).await.expect("ran");
     catalog.planned(&id("a"), &planned(100)).await.expect("ran");
     bench.enqueue(&[task(1)]).await;
     for segments in 1..12 {

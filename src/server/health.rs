@@ -11,24 +11,45 @@ use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::origin::Origin;
 use crate::queue::Queue;
-use crate::telemetry::{Format, Sample};
+use crate::store::Store;
+use crate::telemetry::{Format, Metrics, Sample};
 
 /// What probes and metrics are answered from.
 #[derive(Debug, Clone)]
 pub(super) struct Health {
     catalog: Catalog,
     queue: Queue,
-    origin: Origin,
+    objects: Objects,
+    metrics: Metrics,
     /// Raised when the server was told to stop.
     draining: Arc<AtomicBool>,
 }
 
+/// How the store is reached.
+#[derive(Debug, Clone)]
+pub(super) enum Objects {
+    /// As those who ask for objects are answered.
+    Delivered(Origin),
+    /// By workers alone.
+    Stored(Store),
+}
+
+impl Objects {
+    async fn is_ready(&self) -> Result<()> {
+        match self {
+            Self::Delivered(origin) => origin.is_ready().await,
+            Self::Stored(store) => store.is_answering().await,
+        }
+    }
+}
+
 impl Health {
-    pub(super) fn new(catalog: Catalog, queue: Queue, origin: Origin) -> Self {
+    pub(super) fn new(catalog: Catalog, queue: Queue, objects: Objects, metrics: Metrics) -> Self {
         Self {
             catalog,
             queue,
-            origin,
+            objects,
+            metrics,
             draining: Arc::default(),
         }
     }
@@ -78,7 +99,7 @@ async fn readyz(health: web::Data<Health>) -> HttpResponse {
         "stopping"
     } else if health.catalog.ping().await.is_err() {
         "the catalog is away"
-    } else if health.origin.is_ready().await.is_err() {
+    } else if health.objects.is_ready().await.is_err() {
         "the store is away"
     } else {
         return plain(HttpResponse::Ok(), "ready\n".to_owned());
@@ -98,7 +119,7 @@ async fn metrics(request: HttpRequest, health: web::Data<Health>) -> HttpRespons
     };
     let accept = request.headers().get(header::ACCEPT);
     let format = Format::accepted(accept.and_then(|accept| accept.to_str().ok()));
-    let text = health.origin.metrics().text(samples, format);
+    let text = health.metrics.text(samples, format);
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .content_type(format.content_type())

@@ -48,8 +48,11 @@ pub fn leftovers(config: &Config, remove: bool) -> Result<Leftovers> {
     let store = Store::open(&options::store_place(config, &data))?;
     runtime.block_on(async {
         let catalog = Catalog::open(&place, Clock::system()).await?;
+        // In this order: what other machines store later isn't listed, and what is listed has its
+        // asset in the catalog already.
+        let objects = store.list("").await?;
         let known = Known::read(&catalog).await?;
-        let found = find(&known, &store.list("").await?, &data)?;
+        let found = find(&known, &objects, &data)?;
         if remove {
             clear(&found, &store, &data).await?;
         }
@@ -63,11 +66,15 @@ struct Known {
     /// The revision of each asset, once it is planned.
     assets: BTreeMap<String, Option<String>>,
     revisions: BTreeSet<String>,
+    /// Whether another machine may be planning an asset now, whose revision isn't known yet.
+    are_planned_elsewhere: bool,
 }
 
 impl Known {
     async fn read(catalog: &Catalog) -> Result<Self> {
         let mut known = Self::default();
+        let indexing = catalog.assets_in(AssetState::Indexing).await?;
+        known.are_planned_elsewhere = catalog.is_shared() && !indexing.is_empty();
         for state in AssetState::ALL {
             for asset in catalog.assets_in(state).await? {
                 known.add(asset);
@@ -125,14 +132,15 @@ fn find(known: &Known, objects: &[Listed], data: &Path) -> Result<Leftovers> {
             continue;
         };
         let explained = match (room, known.assets.get(name)) {
+            ("r", _) if known.are_planned_elsewhere => true,
             ("r", _) => known.revisions.contains(name) || unlisted.revisions.contains(name),
             (_, None) if unlisted.assets.contains(name) => true,
             (SOURCES_FOLDER, asset) => asset.is_some(),
             (_, Some(Some(revision))) => {
                 folder == format!("v/{name}") || folder.ends_with(&format!("/{revision}"))
             }
-            // Not planned yet: nothing but its entry points could be there.
-            (_, Some(None)) => false,
+            // Not planned yet: nothing but its entry points could be there, unless somebody is at it.
+            (_, Some(None)) => known.are_planned_elsewhere,
             (_, None) => by_hand.contains(name),
         };
         if explained {

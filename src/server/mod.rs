@@ -4,10 +4,13 @@
 //! plain threads; see [`crate::worker`].
 
 mod background;
+mod base;
 mod counted;
+mod crew;
 mod front;
 mod health;
 mod leftovers;
+mod node;
 mod options;
 mod rebuild;
 mod resume;
@@ -30,14 +33,15 @@ use crate::ingest::Ingest;
 use crate::origin::cache::Cache;
 use crate::origin::{self, Making, Origin};
 use crate::outbound;
-use crate::queue::{self, Queue};
-use crate::store::BlockingStore;
+use crate::queue::Queue;
 use crate::telemetry::{Metrics, tell_operator};
 use crate::tls::Tls;
 use crate::ui;
 use crate::wire;
-use crate::worker::{Workers, Workshop};
-use health::Health;
+use crate::worker::Workers;
+use base::Base;
+pub use crew::Crew;
+use health::{Health, Objects};
 pub use leftovers::{Leftovers, leftovers};
 pub use rebuild::{LeftOut, Rebuilt, back_up, rebuild};
 use workshop::ForApi;
@@ -97,37 +101,26 @@ impl Server {
         raise_file_limit();
         let data = data_folder(config)?;
         let lock = lock(&data)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("background")
-            .enable_all()
-            .build()
-            .map_err(|e| Error::io("starting the background threads", e))?;
-        let clock = Clock::system();
-        let place = options::catalog_place(config, &data)?;
-        let catalog = runtime.block_on(Catalog::open(&place, clock.clone()))?;
-        let queue = Queue::new(catalog.clone(), clock.clone(), queue::Options::default());
-        let client = outbound::Client::new(options::outbound(config))?;
+        let foundation = Base::open(config, &data)?;
+        let Base {
+            runtime,
+            clock,
+            catalog,
+            queue,
+            store,
+            ingest,
+            keys,
+            ..
+        } = &foundation;
         let base = options::base_url(config, &listeners.main)?;
         let open = is_loopback(&listeners.main);
         let caller = outbound::Client::new(options::webhooks(config, open))?;
         let webhooks = Webhooks::new(catalog.clone(), caller, clock.clone(), base);
-        let ingest = Ingest::new(
-            catalog.clone(),
-            queue.clone(),
-            clock.clone(),
-            client,
-            &data,
-            options::ingest(config),
-            options::policies(config)?,
-        )?;
-        let store = BlockingStore::open(&options::store_place(config, &data))?;
         let cache = Cache::new(
             store.store().clone(),
             options::cache(config),
             runtime.handle().clone(),
         )?;
-        let keys = options::keys(config, &data)?;
         let making = Making {
             catalog: catalog.clone(),
             queue: queue.clone(),
@@ -137,22 +130,18 @@ impl Server {
         let metrics = Metrics::new();
         let log = options::access_log(config, &metrics)?;
         let origin = Origin::new(cache, &delivery, Some(making), metrics, log, clock.clone())?;
-        let workshop = Workshop::new(
-            catalog.clone(),
-            queue.clone(),
-            store,
-            background::pull(&ingest),
-            options::workers(config, data, keys),
-            runtime.handle().clone(),
-        );
-        runtime.block_on(resume::resume(&catalog, &queue, &ingest))?;
+        let workshop = foundation.workshop(config, &data);
+        runtime.block_on(resume::resume(catalog, queue, ingest))?;
         workshop.hide_failed()?;
-        let (access, first_key) = runtime.block_on(options::access(config, &catalog, open))?;
+        let (access, first_key) = runtime.block_on(options::access(config, catalog, open))?;
         let workers = workshop.start()?;
         runtime.spawn(background::sweep(ingest.clone()));
+        runtime.spawn(ingest.clone().share());
         // Ends with the runtime.
         runtime.spawn(webhooks::run(webhooks.clone(), std::future::pending()));
-        let health = Health::new(catalog.clone(), queue.clone(), origin.clone());
+        let counts = origin.metrics().clone();
+        let objects = Objects::Delivered(origin.clone());
+        let health = Health::new(catalog.clone(), queue.clone(), objects, counts);
         let pages = options::pages(config)?;
         let tls = options::tls(config)?;
         if let Some(tls) = &tls {
@@ -161,6 +150,14 @@ impl Server {
                 .iter()
                 .for_each(|line| tell_operator("tls", line));
         }
+        let Base {
+            runtime,
+            clock,
+            catalog,
+            queue,
+            ingest,
+            ..
+        } = foundation;
         Ok(Self {
             listeners,
             runtime,

@@ -17,6 +17,7 @@ use crate::origin::{self, cache, clients};
 use crate::outbound;
 use crate::sandbox;
 use crate::signing::Secret;
+use crate::source::Sources;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::tls::Tls;
 use crate::ui;
@@ -85,20 +86,47 @@ pub(super) fn policies(config: &Config) -> Result<Policies> {
     config.named_policies()
 }
 
-/// Where content keys come from: the key file that is named, or a secret in the data folder.
-pub(super) fn keys(config: &Config, data: &Path) -> Result<KeySource> {
+/// Where content keys come from: the key file that is named, or a secret in the data folder. Machines
+/// that share a catalog need the same one, so none of them makes its own.
+pub(super) fn keys(config: &Config, data: &Path, is_shared: bool) -> Result<Option<KeySource>> {
     match &config.key_file {
-        Some(path) => KeySource::read(path),
-        None => MasterSecret::read_or_make(&data.join("keys.secret")).map(KeySource::Derived),
+        Some(path) => KeySource::read(path).map(Some),
+        None if is_shared => Ok(None),
+        None => {
+            let secret = MasterSecret::read_or_make(&data.join("keys.secret"))?;
+            Ok(Some(KeySource::Derived(secret)))
+        }
     }
 }
 
-pub(super) fn workers(config: &Config, data: PathBuf, keys: KeySource) -> worker::Options {
+/// Refuses what a worker can't share with others.
+pub(super) fn check_shared(config: &Config) -> Result<()> {
+    let is_server = |url: &String| url.starts_with("postgres");
+    if !config.database.as_ref().is_some_and(is_server) {
+        return Err(Error::invalid(
+            "no database that machines share; give --database postgres://USER:PASSWORD@HOST/NAME",
+        ));
+    }
+    match config.store {
+        Some(_) => Ok(()),
+        None => Err(Error::invalid(
+            "no store that machines share; give --store s3://bucket/prefix, as the servers have it",
+        )),
+    }
+}
+
+pub(super) fn workers(
+    config: &Config,
+    data: &Path,
+    sources: Sources,
+    keys: Option<KeySource>,
+) -> worker::Options {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let steady_threads = config.workers.unwrap_or(cores);
     let works = usize::from(steady_threads > 0);
     worker::Options {
-        data,
+        sources,
+        scratch: data.to_path_buf(),
         demand_threads: works * DEMAND_THREADS.max(cores),
         first_threads: works * FIRST_THREADS,
         steady_threads,
@@ -108,7 +136,7 @@ pub(super) fn workers(config: &Config, data: PathBuf, keys: KeySource) -> worker
             strict: config.strict_sandbox,
             ..sandbox::Options::default()
         },
-        keys: Some(keys),
+        keys,
     }
 }
 
@@ -193,7 +221,7 @@ pub(super) fn wire(config: &Config) -> wire::Options {
 }
 
 /// How delivery meets those who ask.
-pub(super) fn delivery(config: &Config, keys: KeySource) -> Result<origin::Options> {
+pub(super) fn delivery(config: &Config, keys: Option<KeySource>) -> Result<origin::Options> {
     let set = &config.delivery;
     let signed = signed(config)?;
     let profile = set.cdn.as_deref().map(Profile::parse).transpose()?;
@@ -209,7 +237,7 @@ pub(super) fn delivery(config: &Config, keys: KeySource) -> Result<origin::Optio
         profile: profile.unwrap_or_default(),
         allowed_origins: config.allowed_origins.clone(),
         says_cmsd: set.cmsd,
-        keys: Some(keys),
+        keys,
         public_url: signed.public_url,
     })
 }

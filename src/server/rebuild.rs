@@ -13,7 +13,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::layout::{CARD_NAME, Key, SOURCES_FOLDER, source_folder};
+use crate::layout::{CARD_NAME, Key, SOURCES_FOLDER, source_folder, source_key};
 use crate::media::{Asset, AssetId, AssetState, Presentation, Priority, Work};
 use crate::package;
 use crate::queue::{self, NewTask, Queue};
@@ -126,7 +126,7 @@ fn find(store: &BlockingStore, data: &Path, asset: &AssetId) -> Result<(Asset, C
     let lost = |words: &str| Error::new(ErrorKind::DataLoss, words.to_owned());
     let card = Card::read(store, asset)?.ok_or_else(|| lost("its card is gone"))?;
     let whole = complete(&store.asset(asset), &card.revision)?;
-    if whole.is_none() && !has_source(data, asset)? {
+    if whole.is_none() && !has_source(store, data, asset)? {
         return Err(lost(
             "segments are missing, and its source isn't there to make them from; put the source \
              back, or remove the folder",
@@ -187,8 +187,10 @@ fn segments(presentation: &Presentation) -> u64 {
     tracks.map(|track| track.segments.len() as u64).sum()
 }
 
-fn has_source(data: &Path, asset: &AssetId) -> Result<bool> {
-    is_there(&data.join(source_folder(asset)).join("source"))
+fn has_source(store: &BlockingStore, data: &Path, asset: &AssetId) -> Result<bool> {
+    let key = source_key(asset);
+    // Where machines share a catalog, the store has it.
+    Ok(is_there(&data.join(&key))? || store.size(&key)?.is_some())
 }
 
 fn is_there(file: &Path) -> Result<bool> {

@@ -15,6 +15,10 @@ pub(super) async fn resume(catalog: &Catalog, queue: &Queue, ingest: &Ingest) ->
         queue.recover().await?;
     }
     ingest.recover().await?;
+    if catalog.is_shared() {
+        // Their tasks are in the catalog, and other machines are at them.
+        return Ok(());
+    }
     for asset in catalog.assets_in(AssetState::Ready).await? {
         let task = NewTask {
             work: Work::Index,

@@ -12,6 +12,7 @@ mod gather;
 mod inspect;
 mod location;
 mod object;
+mod sources;
 mod stretches;
 mod text;
 
@@ -27,6 +28,7 @@ pub use gather::gather;
 pub use inspect::{VideoInspection, heads, inspect_h264};
 pub use location::{Location, ObjectLocation};
 use object::Object;
+pub use sources::Sources;
 use stretches::{GAP, NARROW_GAP, stretches};
 pub use text::{Files, read_text};
 

@@ -13,6 +13,7 @@ mod fetch;
 mod listing;
 mod ranges;
 mod sidecar;
+mod upload;
 
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
@@ -374,12 +375,7 @@ impl Store {
             };
         }
         for object in self.list(folder).await? {
-            let removed = self.backend.delete(&self.path(&object.key)).await;
-            if let Err(e) = removed
-                && !matches!(e, object_store::Error::NotFound { .. })
-            {
-                return Err(from_store(e, &object.key));
-            }
+            self.remove_document(&object.key).await?;
         }
         Ok(())
     }

@@ -29,6 +29,20 @@ pub struct CaptionUpload {
     pub body: Vec<u8>,
 }
 
+/// What entry points name.
+struct Named {
+    asset: Asset,
+    presentation: Presentation,
+    captions: Vec<Caption>,
+}
+
+impl Named {
+    /// Whether entry points would be the same.
+    fn is_as(&self, other: &Self) -> bool {
+        self.presentation == other.presentation && self.captions == other.captions
+    }
+}
+
 impl Workshop {
     /// Adds captions to a playable asset and names them in its manifests; gives them with what was
     /// odd about them. Blocks: to be called from a thread that may.
@@ -115,24 +129,63 @@ impl Workshop {
             .entries
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        let mut named = self.named_by_entries(id, revision, removing.contains(id))?;
+        loop {
+            self.write_entries_of(&named)?;
+            if !shared.catalog.is_shared() {
+                return Ok(());
+            }
+            // Another machine may have changed what they name meanwhile, and written before us.
+            match self.named_by_entries(id, revision, false) {
+                Ok(now) if now.is_as(&named) => return Ok(()),
+                Ok(now) => named = now,
+                Err(gone) if gone.kind() == ErrorKind::Conflict => {
+                    self.remove_both_entries(id)?;
+                    self.clear_if_removed(id);
+                    return Err(gone);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What the entry points of an asset name now, if it may have any.
+    fn named_by_entries(&self, id: &AssetId, revision: &str, is_removing: bool) -> Result<Named> {
+        let shared = &self.shared;
         let asset = self.block_on(shared.catalog.asset(id))?;
         let alive = asset.filter(|asset| asset.state != AssetState::Failed);
-        let Some(asset) = alive.filter(|_| !removing.contains(id)) else {
+        let Some(asset) = alive.filter(|_| !is_removing) else {
             let message = format!("the asset {id} was removed or has failed");
             return Err(Error::new(ErrorKind::Conflict, message));
         };
-        let store = shared.store.asset(id);
-        let mut presentation = package::published(&store, revision)?;
-        let captions = self.block_on(shared.catalog.captions(id))?;
-        for caption in &captions {
+        Ok(Named {
+            presentation: package::published(&shared.store.asset(id), revision)?,
+            captions: self.block_on(shared.catalog.captions(id))?,
+            asset,
+        })
+    }
+
+    fn write_entries_of(&self, named: &Named) -> Result<()> {
+        let store = &self.shared.store;
+        let mut presentation = named.presentation.clone();
+        for caption in &named.captions {
             // One that is just being removed has no text any more.
             if let Some(upload) = self.read_text(caption)? {
                 let made = objects(&presentation, &upload)?;
                 captions::put(&mut presentation.text, made.track);
             }
         }
-        Card::new(asset, revision, captions).write(&shared.store)?;
-        package::write_entries(&store, &presentation)
+        let (asset, captions) = (named.asset.clone(), named.captions.clone());
+        Card::new(asset, &presentation.revision, captions).write(store)?;
+        package::write_entries(&store.asset(&named.asset.id), &presentation)
+    }
+
+    fn remove_both_entries(&self, id: &AssetId) -> Result<()> {
+        let store = self.shared.store.asset(id);
+        for key in [Key::EntryHls, Key::EntryDash] {
+            store.remove(&key)?;
+        }
+        Ok(())
     }
 
     /// Takes the entry points of a failed asset away, unless it was reopened meanwhile.
@@ -146,11 +199,7 @@ impl Workshop {
         if asset.is_none_or(|asset| asset.state != AssetState::Failed) {
             return Ok(());
         }
-        let store = shared.store.asset(id);
-        for key in [Key::EntryHls, Key::EntryDash] {
-            store.remove(&key)?;
-        }
-        Ok(())
+        self.remove_both_entries(id)
     }
 
     fn keep_text(&self, asset: &AssetId, digest: &str, body: &[u8]) -> Result<()> {

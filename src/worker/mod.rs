@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
@@ -34,6 +34,7 @@ use crate::keys::KeySource;
 use crate::media::{Asset, AssetId, Priority, Work};
 use crate::queue::{Claim, Fate, Queue};
 use crate::sandbox;
+use crate::source::Sources;
 use crate::store::BlockingStore;
 use crate::telemetry::tell_operator;
 use titles::Titles;
@@ -55,8 +56,10 @@ pub type Pull = Arc<dyn Fn(Asset, Arc<AtomicBool>) -> BoxFuture<'static, Result<
 /// How workers work.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Folder of the sources, `src/{asset}/source`, and of scratch files.
-    pub data: PathBuf,
+    /// Where sources lie.
+    pub sources: Sources,
+    /// Folder of scratch files.
+    pub scratch: PathBuf,
     /// Threads that take nothing but what somebody waits for.
     pub demand_threads: usize,
     /// Threads that take that, and what players ask for first.
@@ -283,12 +286,18 @@ impl Thread {
 async fn keep(queue: Queue, claim: Arc<Claim>) {
     let mut beat = tokio::time::interval(queue.lease() / 3);
     beat.tick().await;
+    let mut kept = Instant::now();
     loop {
         beat.tick().await;
+        let asked = Instant::now();
         match queue.extend(&claim).await {
-            Ok(true) => {}
+            Ok(true) => kept = asked,
             Ok(false) => return,
             Err(e) => tell_operator(PART, &format!("extending a lease failed: {e}")),
+        }
+        if kept.elapsed() > queue.lease() {
+            // Somebody else has it by now, or will.
+            return claim.stop.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -5,8 +5,7 @@ use std::sync::PoisonError;
 
 use super::{PART, Workshop};
 use crate::catalog::Catalog;
-use crate::error::{Error, Result};
-use crate::layout::source_folder;
+use crate::error::Result;
 use crate::media::{Asset, AssetId};
 use crate::store::asset_folder;
 use crate::telemetry::tell_operator;
@@ -44,7 +43,7 @@ impl Workshop {
         {
             store.remove_folder(&format!("r/{revision}")).await?;
         }
-        self.remove_source(asset).await?;
+        shared.options.sources.remove(asset, store).await?;
         shared.catalog.remove_asset(asset).await
     }
 
@@ -54,28 +53,15 @@ impl Workshop {
             if self.shared.catalog.asset(asset).await?.is_some() {
                 return Ok(());
             }
-            let folder = asset_folder(asset);
-            self.shared.store.store().remove_folder(&folder).await?;
-            self.remove_source(asset).await
+            let store = self.shared.store.store();
+            store.remove_folder(&asset_folder(asset)).await?;
+            self.shared.options.sources.remove(asset, store).await
         });
         if let Err(e) = cleared {
             tell_operator(
                 PART,
                 &format!("{asset}: clearing up after its removal failed: {e}"),
             );
-        }
-    }
-
-    /// Removes what lies in the store, and what lies beside this server.
-    async fn remove_source(&self, asset: &AssetId) -> Result<()> {
-        let folder = source_folder(asset);
-        self.shared.store.store().remove_folder(&folder).await?;
-        let folder = self.shared.options.data.join(folder);
-        match tokio::fs::remove_dir_all(&folder).await {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("removing the source", e))
-            }
-            _ => Ok(()),
         }
     }
 }

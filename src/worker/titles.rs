@@ -2,7 +2,6 @@
 //! segment asked for costs no more than itself.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
 use crate::media::{Asset, AssetId, Plan};
 use crate::package::{self, Maker, Prepared};
-use crate::source::Source;
+use crate::source::Location;
 use crate::store::BlockingStore;
 
 /// Titles kept open, at most, beside those in use.
@@ -115,11 +114,12 @@ impl Titles {
             .source_digest
             .as_deref()
             .ok_or_else(|| Error::internal("an asset without its source's digest"))?;
-        let source = self.source(&asset.id);
-        let scratch = Some(self.options.data.as_path());
+        let source = self.options.sources.locate(&asset.id);
+        let scratch = Some(self.options.scratch.as_path());
         let (keys, sandbox) = (self.options.keys.as_ref(), &self.options.sandbox);
         let (policy, stop) = (&asset.policy, AtomicBool::new(false));
-        let prepared = Source::open(&source)
+        let prepared = source
+            .open()
             .and_then(|opened| {
                 package::prepare_digested(opened, digest, policy, keys, sandbox, scratch, &stop)
             })
@@ -163,18 +163,14 @@ impl Titles {
         let plan: Plan = serde_json::from_slice(&json).map_err(|e| {
             Error::new(ErrorKind::DataLoss, format!("{key} can't be read")).with_source(e)
         })?;
-        let source = self.source(&asset.id);
-        let scratch = Some(self.options.data.as_path());
+        let source = self.options.sources.locate(&asset.id);
+        let scratch = Some(self.options.scratch.as_path());
         let stop = AtomicBool::new(false);
         let (keys, sandbox) = (self.options.keys.as_ref(), &self.options.sandbox);
-        Source::open(&source)
+        source
+            .open()
             .and_then(|opened| package::reopen(opened, plan, store, keys, sandbox, scratch, &stop))
             .map_err(|e| without_path(e, &source))
-    }
-
-    /// Where the source of an asset lies.
-    pub(super) fn source(&self, asset: &AssetId) -> PathBuf {
-        self.options.data.join(format!("src/{asset}/source"))
     }
 }
 
@@ -196,8 +192,8 @@ fn evict(slots: &mut HashMap<AssetId, Arc<Slot>>) {
 }
 
 /// The error in the user's words: a path of the server's means nothing to who uploaded.
-fn without_path(error: Error, source: &std::path::Path) -> Error {
-    let path = source.display().to_string();
+fn without_path(error: Error, source: &Location) -> Error {
+    let path = source.to_string();
     let words = error.to_string();
     if !words.contains(&path) {
         return error;

@@ -74,3 +74,5 @@ mod uploads;
 #[cfg(feature = "transcode")]
 mod upright;
 mod usage;
+#[cfg(all(feature = "origin", feature = "transcode", feature = "postgres"))]
+mod workers;

@@ -16,10 +16,11 @@ use crate::api::{AddedText, Captions, NewText, Removal, Streams, routes};
 use crate::catalog::{Catalog, NewCaption};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::ingest::{self, Ingest};
+use crate::ingest::{self, Ingest, Shares};
 use crate::media::{AssetId, Policy};
 use crate::outbound;
 use crate::queue::{self, Queue};
+use crate::source::Sources;
 
 /// When the clock of a fixture starts.
 const START_MILLIS: i64 = 1_800_000_000_000;
@@ -95,7 +96,7 @@ impl Fixture {
             queue.clone(),
             clock.clone(),
             outbound::Client::new(outside).expect("a client"),
-            data,
+            Shares::new(Sources::on_one_machine(data), None),
             set.ingest,
             BTreeMap::from([("small".to_owned(), small)]),
         );

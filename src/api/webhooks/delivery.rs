@@ -34,6 +34,9 @@ const DELAYS: [Duration; 9] = [
 ];
 /// Events that are told in one go.
 const EVENTS_AT_ONCE: u32 = 100;
+/// For how long one machine keeps the turn to post to a webhook, should it stop meanwhile: longer
+/// than a post may take.
+const TURN_MILLIS: i64 = 30_000;
 /// How often to look for messages that have become due.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -145,6 +148,13 @@ impl Webhooks {
     /// Posts a message once, and notes what came of it.
     pub(super) async fn deliver(&self, delivery: &Delivery, webhook: &Webhook) -> Result<()> {
         let now = self.clock.now_millis();
+        if !self
+            .catalog
+            .begin_delivery(delivery, now + TURN_MILLIS)
+            .await?
+        {
+            return Ok(());
+        }
         let headers = message::headers(webhook, &delivery.id, &delivery.payload, now);
         let body = Bytes::from(delivery.payload.clone());
         let sent = match self.client.post(&webhook.url, &headers, body).await {

@@ -194,7 +194,10 @@ async fn a_webhook_hears_only_of_what_it_asked_for_and_of_nothing_before_it() {
     bench.asset_fails("a").await;
     bench.fixture.asset("b").await;
     let catalog = &bench.fixture.catalog;
-    catalog.uploaded(&id("b"), "feed", 1).await.expect("ran");
+    catalog
+        .uploaded(&id("b"), "feed", 1, None)
+        .await
+        .expect("ran");
     catalog.planned(&id("b"), &planned(1)).await.expect("ran");
     bench.fixture.asset("c").await;
     catalog.failed(&id("c"), &failure()).await.expect("ran");
