@@ -213,6 +213,7 @@ mod tests {
                 usage: KeyUse::All,
                 key_id: key_id(),
                 iv: Iv([1; 16]),
+                check: None,
             }],
         };
         let count = |plan: &EncryptionPlan| boxes(&plan.track(ProtectedKind::Audio).unwrap()).len();

@@ -216,6 +216,16 @@ fn mix(
     Ok(planes)
 }
 
+/// A sample that no loudspeaker could play, out of damaged floating-point sound, as one that encoders
+/// take: they refuse what is no number, and what is beyond every measure.
+fn make_audible(sample: &mut f32) {
+    const LOUDEST: f32 = 8.0;
+    *sample = match sample.is_nan() {
+        true => 0.0,
+        false => sample.clamp(-LOUDEST, LOUDEST),
+    };
+}
+
 impl Track {
     /// Starts the track at the last position at or before `first` where both rates have a sample.
     fn open(task: &AudioTask, rate: u32, first: i64, encoders: &mut Encoders<'_>) -> Result<Self> {
@@ -242,6 +252,7 @@ impl Track {
         task: &AudioTask,
         encoders: &mut Encoders<'_>,
     ) -> Result<()> {
+        planes.iter_mut().flatten().for_each(make_audible);
         // Up to one output frame the times are taken for rounded ones, and samples for
         // continuous.
         let frame = i64::try_from(FRAME).unwrap_or(0);

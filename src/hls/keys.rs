@@ -120,6 +120,7 @@ mod tests {
             usage,
             key_id: KeyId([byte; 16]),
             iv: Iv([byte + 1; 16]),
+            check: None,
         };
         EncryptionPlan {
             policy,

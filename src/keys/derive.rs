@@ -6,7 +6,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 
 use super::secret::MasterSecret;
 use crate::error::{Error, Result};
-use crate::media::{ContentKey, Iv, KeyId, KeyPlan, KeyUse};
+use crate::media::{ContentKey, Iv, KeyCheck, KeyId, KeyPlan, KeyUse};
 
 /// Keeps these outputs apart from all others of the same secret.
 const SALT: &[u8] = b"headwater content keys 1";
@@ -16,6 +16,7 @@ pub(super) fn key_plan(secret: &MasterSecret, digest: &str, usage: KeyUse) -> Re
         usage,
         key_id: KeyId(derive(secret, &["key id", digest, usage.name()])?),
         iv: Iv(derive(secret, &["iv", digest, usage.name()])?),
+        check: None,
     })
 }
 
@@ -30,6 +31,11 @@ pub(super) fn content_key(
 /// The initialization vector that goes with a key of the user's own.
 pub(super) fn iv_of(key: &ContentKey) -> Result<Iv> {
     expand(key.secret_bytes(), &["iv"]).map(Iv)
+}
+
+/// What a key of the user's own is told from another one by.
+pub(super) fn check_of(key: &ContentKey) -> Result<KeyCheck> {
+    expand(key.secret_bytes(), &["check"]).map(KeyCheck)
 }
 
 fn derive(secret: &MasterSecret, context: &[&str]) -> Result<[u8; 16]> {

@@ -75,6 +75,7 @@ impl KeyList {
                 usage,
                 key_id: row.key_id,
                 iv,
+                check: Some(derive::check_of(&key)?),
             };
             entries.push(Entry { plan, key });
         }

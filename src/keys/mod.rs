@@ -70,11 +70,12 @@ impl KeySource {
     /// # Errors
     /// `Conflict`, when these keys are others than those that the plan was made with.
     pub fn content_key(&self, source_digest: &str, planned: &KeyPlan) -> Result<ContentKey> {
-        if self.key_plan(planned.usage, source_digest)?.key_id != planned.key_id {
+        let ours = self.key_plan(planned.usage, source_digest)?;
+        if (ours.key_id, ours.check) != (planned.key_id, planned.check) {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!(
-                    "the key for {} is not {}, which this was planned with; give the key file of \
+                    "the key for {} is not the {} that this was planned with; give the key file of \
                      then",
                     planned.usage.name(),
                     planned.key_id
@@ -164,6 +165,22 @@ mod tests {
         let other = KeySource::Derived(MasterSecret::parse(&"5b".repeat(32)).unwrap());
         let error = other.content_key(DIGEST, &plan.keys[0]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
+    }
+
+    #[test]
+    fn another_key_of_the_same_id_and_vector_is_told() {
+        let row = |key: &str| {
+            let (id, iv) = ("01".repeat(16), "02".repeat(16));
+            let key = key.repeat(16);
+            format!("[[key]]\nuse = \"all\"\nkey_id = \"{id}\"\nkey = \"{key}\"\niv = \"{iv}\"\n")
+        };
+        let source = |key: &str| KeySource::Listed(KeyList::parse(&row(key)).unwrap());
+        let policy = policy(KeyDivision::One);
+        let plan = source("aa").plan(&policy, DIGEST).unwrap();
+        assert!(source("aa").content_key(DIGEST, &plan.keys[0]).is_ok());
+        let error = source("bb").content_key(DIGEST, &plan.keys[0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert_ne!(source("bb").plan(&policy, DIGEST).unwrap(), plan);
     }
 
     #[test]

@@ -275,6 +275,11 @@ sixteen_bytes! {
     Iv
 }
 
+sixteen_bytes! {
+    /// What a key is told from another one by; nothing else can be told from it.
+    KeyCheck
+}
+
 fn parse_hex(digits: &str) -> Option<[u8; 16]> {
     let digits: &[u8; 32] = digits.as_bytes().try_into().ok()?;
     let value = |digit: u8| char::from(digit).to_digit(16);
@@ -418,6 +423,10 @@ pub struct KeyPlan {
     pub key_id: KeyId,
     /// The initialization vector of every sample under it (`cbcs`).
     pub iv: Iv,
+    /// Tells the key of a list from another one that was given the same id. One that is derived has an
+    /// id that no other has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<KeyCheck>,
 }
 
 /// How everything of a presentation is encrypted.
@@ -645,6 +654,7 @@ mod tests {
                 usage: KeyUse::All,
                 key_id: KEY_ID,
                 iv: Iv([0; 16]),
+                check: None,
             }],
         };
         let own = plan.track(ProtectedKind::Audio).unwrap();

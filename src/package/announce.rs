@@ -41,7 +41,7 @@ impl Maker {
         publish::store_plan(&self.store, &self.prepared)?;
         let has_poster = self.put_inits_and_poster(stop)?;
         let mut presentation = self.expected_presentation()?;
-        self.put_text(&mut presentation)?;
+        self.put_text(&mut presentation, stop)?;
         publish::write_playlists(&self.store, &presentation)?;
         let expected = Key::Private {
             revision: self.prepared.revision.clone(),

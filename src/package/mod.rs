@@ -150,7 +150,7 @@ pub fn package(
         })?;
     let _slot = options.enter(stop)?;
     progress.event(Event::Verifying);
-    let (presentation, report) = maker.publish()?;
+    let (presentation, report) = maker.publish(stop)?;
     let bytes = record::total_bytes(&presentation);
     Ok(Outcome {
         presentation,
@@ -237,16 +237,16 @@ impl Maker {
     }
 
     /// Measures what is stored, writes the manifests, checks every rule and makes the
-    /// presentation visible, its record last.
+    /// presentation visible, its record last. Ends early once `stop` is raised, if it has much to read.
     ///
     /// # Errors
     /// `DataLoss` when a segment is missing, `Invalid` when a must of the rules fails: nothing
     /// becomes visible then.
-    pub fn publish(&self) -> Result<(Presentation, Report)> {
+    pub fn publish(&self, stop: &AtomicBool) -> Result<(Presentation, Report)> {
         let stored = self.stored()?;
         let sizes = record::Sizes::Measured(&stored);
         let mut presentation = record::presentation(&self.store, &self.prepared, &sizes)?;
-        self.put_text(&mut presentation)?;
+        self.put_text(&mut presentation, stop)?;
         let stills = record::measure_stills(&self.store, &self.prepared, &stored)?;
         if let Some(measured) = stills {
             publish::write_still_lists(&self.store, &presentation, &measured)?;

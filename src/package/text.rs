@@ -110,17 +110,22 @@ impl Prepared {
 
     /// What the source says in a text track of the plan. `captions` are those of the track that
     /// was read last.
-    fn read_text(&self, rendition: &TextRendition, read: &mut ReadCaptions) -> Result<Parsed> {
+    fn read_text(
+        &self,
+        rendition: &TextRendition,
+        read: &mut ReadCaptions,
+        stop: &AtomicBool,
+    ) -> Result<Parsed> {
         let lost = || Error::internal("the plan names a text track that the source doesn't have");
         let start = rendition.source_start;
         let number = rendition.source.track();
         let track = self.index.tracks.get(number).ok_or_else(lost)?;
-        let (scratch, stop) = (self.scratch.as_deref(), AtomicBool::new(false));
+        let scratch = self.scratch.as_deref();
         if matches!(track.kind, TrackKind::Video(_)) {
             // Captions are in every picture.
-            self.source.whole(scratch, &stop, &mut |_| Ok(()))?;
+            self.source.whole(scratch, stop, &mut |_| Ok(()))?;
         }
-        let reader = self.source.ahead(text_of(track), scratch, &stop)?;
+        let reader = self.source.ahead(text_of(track), scratch, stop)?;
         let files = Files {
             source: &reader,
             spool: self.spool.as_ref().map(|spool| spool as &dyn ReadAt),
@@ -173,12 +178,16 @@ impl Maker {
     ///
     /// # Errors
     /// When the source can't be read, or the store is away.
-    pub(super) fn put_text(&self, presentation: &mut Presentation) -> Result<()> {
+    pub(super) fn put_text(
+        &self,
+        presentation: &mut Presentation,
+        stop: &AtomicBool,
+    ) -> Result<()> {
         self.put_chapters(presentation)?;
         let mut tracks = Vec::new();
         let mut read = None;
         for rendition in &self.prepared.plan.text {
-            let made = match usable(self.prepared.read_text(rendition, &mut read))? {
+            let made = match usable(self.prepared.read_text(rendition, &mut read, stop))? {
                 Ok(parsed) => captions::embedded(presentation, &labelled(rendition), parsed),
                 Err(e) => Err(e),
             };

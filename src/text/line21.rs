@@ -125,12 +125,12 @@ impl Channel {
     fn control(&mut self, millis: i64, first: u8, second: u8) {
         match (first, second) {
             (0x14 | 0x15, 0x20..=0x2f) => self.command(millis, second),
-            (0x17, 0x21..=0x23) => self.move_to(self.column + usize::from(second - 0x20)),
+            (0x17, 0x21..=0x23) => self.tab(usize::from(second - 0x20)),
             (0x11, 0x20..=0x2f) => self.mid_row(millis, second),
             (0x11, 0x30..=0x3f) => self.write(millis, characters::special(second)),
             (0x12 | 0x13, 0x20..=0x3f) => {
                 // It stands for the character before it, which older decoders show (section 6.4.2).
-                self.move_to(self.column.saturating_sub(1));
+                self.move_to(self.before());
                 self.write(millis, characters::extended(first, second));
             }
             (_, 0x40..=0x7f) => self.preamble(first, second),
@@ -143,7 +143,7 @@ impl Channel {
         match code {
             0x20 => self.mode = Mode::PopOn,
             0x21 => {
-                self.move_to(self.column.saturating_sub(1));
+                self.move_to(self.before());
                 self.put(millis, None);
             }
             0x24 => self.delete_to_end(millis),
@@ -254,9 +254,18 @@ impl Channel {
         self.move_to(self.column + 1);
     }
 
-    /// What is written beyond the last column replaces what stands there.
+    fn tab(&mut self, columns: usize) {
+        self.move_to((self.column + columns).min(COLUMNS - 1));
+    }
+
+    /// The column of what was written last.
+    fn before(&self) -> usize {
+        self.column.saturating_sub(1)
+    }
+
+    /// Beyond the last column stands only who has written there: what is written next replaces it.
     fn move_to(&mut self, column: usize) {
-        self.column = column.min(COLUMNS - 1);
+        self.column = column.min(COLUMNS);
     }
 
     fn put(&mut self, millis: i64, cell: Cell) {
@@ -265,7 +274,7 @@ impl Channel {
             Mode::PopOn => &mut self.hidden,
             Mode::RollUp(_) | Mode::PaintOn => &mut self.shown,
         };
-        screen.put(self.row, self.column, cell);
+        screen.put(self.row, self.column.min(COLUMNS - 1), cell);
         let is_shown = self.mode != Mode::PopOn;
         if is_shown && cell.is_some() {
             self.since.get_or_insert(millis);
@@ -274,7 +283,7 @@ impl Channel {
 
     fn delete_to_end(&mut self, millis: i64) {
         let column = self.column;
-        for at in column..COLUMNS {
+        for at in column.min(COLUMNS - 1)..COLUMNS {
             self.column = at;
             self.put(millis, None);
         }
@@ -399,6 +408,21 @@ mod tests {
             rows(&found[0].1)[0],
             (shown, 4000, "position:30% align:left", both)
         );
+    }
+
+    #[test]
+    fn an_extended_character_in_the_last_column_replaces_what_stands_there() {
+        let mut line21 = Line21::default();
+        let load = [
+            vec![RCL, ENM, [0x14, 0x50]],
+            text("1234567890123456789012345678901E"),
+            // É, which older decoders show as the E before it, in column 32.
+            vec![[0x12, 0x21], EOC],
+        ]
+        .concat();
+        say(&mut line21, 1000, 0, &load);
+        let found = line21.finish(9000);
+        assert_eq!(rows(&found[0].1)[0].3, "1234567890123456789012345678901É");
     }
 
     #[test]

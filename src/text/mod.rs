@@ -40,7 +40,7 @@ pub use track::{MAX_SAMPLE_BYTES, MAX_TRACK_BYTES, TextSample, TrackReader};
 pub use webvtt::{Document, read_webvtt};
 pub use write::{TIMESTAMP_MAP, segments, write};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// Largest text file that is read, in bytes.
 pub const MAX_BYTES: usize = 5 << 20;
@@ -65,8 +65,8 @@ pub struct Parsed {
 /// Reads a WebVTT or SubRip file, told apart by what is in it.
 ///
 /// # Errors
-/// `Invalid` for what is no captions, `Unsupported` for captions in another format, `Exhausted`
-/// beyond a limit. Each names the line where there is one, and what to do.
+/// `Invalid` for what is no captions or beyond a limit, `Unsupported` for captions in another
+/// format. Each names the line where there is one, and what to do.
 pub fn parse(bytes: &[u8]) -> Result<Parsed> {
     refuse_too_large(bytes)?;
     let (text, mut warnings) = decode::decode(bytes)?;
@@ -109,7 +109,7 @@ fn refuse_too_large(bytes: &[u8]) -> Result<()> {
 }
 
 fn over_limit(message: String) -> Error {
-    Error::new(ErrorKind::Exhausted, message)
+    Error::invalid(message)
 }
 
 #[cfg(test)]

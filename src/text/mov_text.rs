@@ -53,14 +53,17 @@ pub(super) fn read(sample: &[u8], defaults: Defaults) -> Said {
     };
     let runs = style_runs(boxes);
     let mut styled = Styled::default();
+    let mut coming = runs.iter().peekable();
     for (at, character) in text.chars().enumerate() {
-        let run = runs.iter().find(|run| (run.start..run.end).contains(&at));
+        while coming.next_if(|run| run.end <= at).is_some() {}
+        let run = coming.peek().filter(|run| run.start <= at);
         styled.push(character, run.map_or(defaults.face, |run| run.face));
     }
     Said::plain(styled.to_cue_text())
 }
 
-/// The records of the `styl` box (26.245 section 5.17.1.1), as many as there are bytes for.
+/// The records of the `styl` box (26.245 section 5.17.1.1), as many as there are bytes for, in the order
+/// in which the section has them: of the text.
 fn style_runs(boxes: &[u8]) -> Vec<StyleRun> {
     let Some(records) = super::webvtt_boxes::child(boxes, *b"styl").and_then(|b| b.get(2..)) else {
         return Vec::new();
@@ -73,7 +76,9 @@ fn style_runs(boxes: &[u8]) -> Vec<StyleRun> {
             face: face_of(*record.get(6)?),
         })
     };
-    records.chunks_exact(12).filter_map(run).collect()
+    let mut runs: Vec<StyleRun> = records.chunks_exact(12).filter_map(run).collect();
+    runs.sort_by_key(|run| run.start);
+    runs
 }
 
 #[cfg(test)]

@@ -154,18 +154,23 @@ fn is_markup_alone(line: &str) -> bool {
 
 /// `{\an8}`, `{\pos(1,2)}`, ...: SubStation Alpha's overrides, which players know in SubRip too.
 fn override_at(text: &str) -> Option<(&str, &str)> {
-    let inner = text.strip_prefix("{\\")?;
-    let (tag, after) = inner.split_once('}')?;
-    (!tag.contains('\n')).then_some((tag, after))
+    up_to(text.strip_prefix("{\\")?, '}', '{')
+}
+
+/// What stands before `end`, and after it. None where the line ends or another `start` comes first: so
+/// no sign is looked at twice, however many starts there are.
+fn up_to(text: &str, end: char, start: char) -> Option<(&str, &str)> {
+    let at = text.find([end, start, '\n'])?;
+    let (inside, rest) = text.split_at(at);
+    Some((inside, rest.strip_prefix(end)?))
 }
 
 /// `<i>`, `</b>`, `<font color="red">`: anything in angle brackets that starts like a tag.
 fn tag_at(text: &str) -> Option<(&str, &str)> {
-    let inner = text.strip_prefix('<')?;
-    let (tag, after) = inner.split_once('>')?;
+    let (tag, after) = up_to(text.strip_prefix('<')?, '>', '<')?;
     let name = tag.strip_prefix('/').unwrap_or(tag);
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic());
-    (starts && !tag.contains(['<', '\n'])).then_some((tag, after))
+    starts.then_some((tag, after))
 }
 
 fn kept_tag(tag: &str) -> &'static str {

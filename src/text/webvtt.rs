@@ -27,7 +27,7 @@ pub struct Document {
 /// Reads a WebVTT file that is said to be one: a segment or a whole file of a presentation.
 ///
 /// # Errors
-/// `Invalid` without the signature, `Exhausted` beyond a limit of captions.
+/// `Invalid` without the signature or beyond a limit of captions.
 pub fn read_webvtt(bytes: &[u8]) -> Result<Document> {
     if bytes.len() > MAX_SEGMENTS_BYTES {
         let message = format!(

@@ -30,7 +30,7 @@ pub fn write(cues: &Cues) -> String {
 /// start in all of them (RFC 8216bis 3.1.4): players tell repetitions by that.
 ///
 /// # Errors
-/// `Exhausted` when all segments together would be larger than [`MAX_SEGMENTS_BYTES`].
+/// `Invalid` when all segments together would be larger than [`MAX_SEGMENTS_BYTES`].
 pub fn segments(cues: &Cues, ends: &[Ticks]) -> Result<Vec<String>> {
     let mut start = format!("WEBVTT\n{TIMESTAMP_MAP}\n\n");
     push_blocks(&mut start, cues);

@@ -77,7 +77,7 @@ impl Workshop {
             Work::Index => self.index(&asset, claim),
             Work::Segment { track, number } => self.segment(&asset, track, *number, claim),
             Work::Make(job) => self.make(&asset, job, claim),
-            Work::Finish => self.finish(&asset),
+            Work::Finish => self.finish(&asset, claim),
         }
     }
 
@@ -282,7 +282,7 @@ impl Workshop {
     }
 
     /// Verifies, measures, publishes for good.
-    fn finish(&self, asset: &Asset) -> Result<Vec<NewTask>> {
+    fn finish(&self, asset: &Asset, claim: &Claim) -> Result<Vec<NewTask>> {
         let title = self.shared.titles.open(asset)?;
         let stored = title.maker.stored()?;
         let missing = title.maker.jobs(&stored);
@@ -295,7 +295,7 @@ impl Workshop {
             again.push(task(Work::Finish, Priority::Fill));
             return Ok(again);
         }
-        let (presentation, _report) = title.maker.publish()?;
+        let (presentation, _report) = title.maker.publish(&claim.stop)?;
         self.write_entries(&asset.id, &presentation.revision)?;
         let renditions = package::summaries(&presentation);
         let total = title.maker.planned_segments();

@@ -69,6 +69,30 @@ fn six_tones(amplitude: f64) -> String {
 }
 
 #[test]
+fn sound_with_samples_that_are_no_numbers_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = folder.path().join("nan.wav");
+    ffmpeg(&[
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=frequency=440:duration=2",
+        "-c:a",
+        "pcm_f32le",
+        clip.to_str().unwrap(),
+    ]);
+    let mut bytes = std::fs::read(&clip).unwrap();
+    let middle = bytes.len() / 2 & !3;
+    for (at, value) in [(0, f32::NAN), (400, f32::INFINITY), (800, 1e30)] {
+        bytes[middle + at..middle + at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    std::fs::write(&clip, bytes).unwrap();
+    let out = folder.path().join("out");
+    let made = package(&clip, &out, &[]);
+    assert_eq!(made["state"], "complete", "{made}");
+}
+
+#[test]
 fn surround_keeps_every_channel_in_its_place_and_stereo_is_the_usual_mix() {
     let folder = tempfile::tempdir().unwrap();
     let source = made(folder.path(), "six.wav", &six_tones(0.3), &[]);
