@@ -82,7 +82,7 @@ fn sound_with_samples_that_are_no_numbers_is_made() {
         clip.to_str().unwrap(),
     ]);
     let mut bytes = std::fs::read(&clip).unwrap();
-    let middle = bytes.len() / 2 & !3;
+    let middle = (bytes.len() / 2) & !3;
     for (at, value) in [(0, f32::NAN), (400, f32::INFINITY), (800, 1e30)] {
         bytes[middle + at..middle + at + 4].copy_from_slice(&value.to_le_bytes());
     }

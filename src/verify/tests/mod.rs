@@ -916,13 +916,13 @@ fn h35_text_on_one_variant() {
 fn h36_d14_d22_language_is_no_tag() {
     let bad = "zz-bad tag";
     breaks("H36", |f| {
-        edit(f, TOP, "LANGUAGE=\"en\"", &format!("LANGUAGE=\"{bad}\""))
+        edit(f, TOP, "LANGUAGE=\"en\"", &format!("LANGUAGE=\"{bad}\""));
     });
     breaks_text("D14", |f| {
-        edit_all(f, MPD, "lang=\"en\"", &format!("lang=\"{bad}\""))
+        edit_all(f, MPD, "lang=\"en\"", &format!("lang=\"{bad}\""));
     });
     breaks_text("D22", |f| {
-        edit_all(f, MPD, "lang=\"en\"", &format!("lang=\"{bad}\""))
+        edit_all(f, MPD, "lang=\"en\"", &format!("lang=\"{bad}\""));
     });
 }
 

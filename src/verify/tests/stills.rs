@@ -310,7 +310,7 @@ fn h49_tiles() {
     breaks("H49", |f| edit(f, IMAGES, ",DURATION=2.0", ",LASTS=2.0"));
     breaks("H49", |f| edit(f, IMAGES, ",DURATION=2.0", ",DURATION=1.0"));
     breaks("H49", |f| {
-        edit(f, IMAGES, ",DURATION=2.0", ",DURATION=20.0")
+        edit(f, IMAGES, ",DURATION=2.0", ",DURATION=20.0");
     });
 }
 
