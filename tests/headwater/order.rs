@@ -83,7 +83,9 @@ fn is_put_in_order(source: &Path, folder: &Path, passthrough: &str) -> bool {
     let made = folder.join(format!("{passthrough}.mp4"));
     std::fs::write(&made, joined(&out, &result, "v96")).unwrap();
     let (times, levels) = shown(&made);
-    assert_eq!(levels.len(), 75, "{passthrough}");
+    // The muxer cuts off the time of one picture by an edit list.
+    let (of_source, _) = shown(source);
+    assert_eq!(levels.len(), of_source.len(), "{passthrough}");
     let rises = levels.windows(2).all(|pair| pair[0] < pair[1]);
     assert!(rises, "{passthrough}: {levels:?}");
     let steady = |t: &[f64]| (t[1] - t[0] - 0.04).abs() < 0.002;
