@@ -66,12 +66,14 @@ fn shown(file: &Path) -> (Vec<f64>, Vec<u8>) {
         .output()
         .unwrap();
     let text = String::from_utf8(probed.stdout).unwrap();
-    let times = text.lines().map(|line| line.trim_end_matches(','));
-    let times = times.map(|line| line.parse().unwrap()).collect();
+    // A picture with side data has a line more.
+    let lines = text.lines().map(|line| line.trim_end_matches(','));
+    let lines = lines.filter(|line| !line.is_empty());
+    let times = lines.map(|line| line.parse().unwrap());
     let one_pixel = "scale=1:1:flags=area,format=gray";
     let passed = ["-vsync", "passthrough", "-f", "rawvideo", "-"];
     let arguments = [&["-i", file, "-vf", one_pixel][..], &passed].concat();
-    (times, ffmpeg(&arguments))
+    (times.collect(), ffmpeg(&arguments))
 }
 
 /// Packages and tells whether the video was repackaged.
