@@ -5,10 +5,10 @@ use std::thread;
 
 use super::aac::AacEncoder;
 use super::encoder::{Start, VideoEncoder};
-use super::poster;
+use super::{poster, sound_poster};
 use crate::error::{Error, Result};
 use crate::media::{
-    AudioSetting, ConfigureTask, Configured, Damage, PosterTask, TaskFiles, TaskOutput, VideoEncode,
+    AudioSetting, ConfigureTask, Configured, Damage, TaskFiles, TaskOutput, VideoEncode,
 };
 use crate::time::FrameRate;
 
@@ -19,8 +19,8 @@ pub(super) fn run(
     output: &dyn TaskOutput,
 ) -> Result<Configured> {
     thread::scope(|scope| {
-        let poster = task.poster.as_ref();
-        let poster = poster.map(|poster| scope.spawn(move || make_poster(poster, files, output)));
+        let wanted = task.wants_poster();
+        let poster = wanted.then(|| scope.spawn(move || make_poster(task, files, output)));
         let video = task.video.iter();
         let video: Result<Vec<_>> = video
             .map(|encode| configure_video(encode, task.frame_rate))
@@ -62,11 +62,15 @@ fn configure_audio(setting: &AudioSetting) -> Result<Vec<u8>> {
 
 /// Makes the poster and hands it over. Only a parent that has gone fails.
 fn make_poster(
-    task: &PosterTask,
+    task: &ConfigureTask,
     files: &TaskFiles,
     output: &dyn TaskOutput,
 ) -> Result<Vec<Damage>> {
-    let poster::Poster { jpeg, damage } = poster::make(task, files, output);
+    let poster::Poster { jpeg, damage } = match (&task.poster, &task.sound_poster) {
+        (Some(task), _) => poster::make(task, files, output),
+        (None, Some(task)) => sound_poster::make(task, files, output),
+        (None, None) => poster::Poster::default(),
+    };
     if let Some(jpeg) = jpeg {
         output.poster(jpeg)?;
     }

@@ -31,6 +31,7 @@ mod picture;
 mod poster;
 mod scan;
 mod selection;
+mod sound_poster;
 mod sound_times;
 mod stills;
 mod sys;

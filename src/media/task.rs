@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Codec, Level, OrderTask, PicturePlan, Place, Ranks, Reconfiguration, ScanCount, ScanTask,
-    StillsTask, VideoRecipe,
+    SoundPosterTask, StillsTask, VideoRecipe,
 };
 use crate::time::{FrameRate, Timescale};
 
@@ -199,6 +199,16 @@ pub struct ConfigureTask {
     pub audio: Vec<AudioSetting>,
     /// The picture to make a poster of, if one is wanted.
     pub poster: Option<PosterTask>,
+    /// The same for a title that has no pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound_poster: Option<SoundPosterTask>,
+}
+
+impl ConfigureTask {
+    /// Whether a poster is wanted, of whatever kind.
+    pub fn wants_poster(&self) -> bool {
+        self.poster.is_some() || self.sound_poster.is_some()
+    }
 }
 
 /// An AAC-LC encoder.

@@ -9,15 +9,19 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 
+use super::damage;
 use super::init::{audio_init, composition_delay, copied_config, copied_init, encoded_init};
 use super::maker::Maker;
 use super::publish::{self, record_json};
 use super::record::{self, Sizes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Key;
-use crate::media::{AudioMethod, ConfigureTask, Configured, Presentation, VideoMethod};
+use crate::media::{
+    AudioMethod, ConfigureTask, Configured, Presentation, TaskSummary, VideoMethod,
+};
 use crate::plan;
 use crate::sandbox::Launcher;
+use crate::time::Timescale;
 
 /// Name of the private object that holds the presentation as expected.
 const EXPECTED_NAME: &str = "expected.json";
@@ -59,6 +63,7 @@ impl Maker {
     pub(super) fn put_inits(&self, stop: &AtomicBool) -> Result<()> {
         let task = ConfigureTask {
             poster: None,
+            sound_poster: None,
             ..self.lowering.configure_task()?
         };
         self.configure(&task, stop).map(drop)
@@ -66,7 +71,12 @@ impl Maker {
 
     fn configure(&self, task: &ConfigureTask, stop: &AtomicBool) -> Result<Configured> {
         let poster = task.poster.iter().flat_map(|poster| &poster.samples);
-        let (source, spool) = self.files(poster.map(|sample| sample.place), stop)?;
+        let sound = task.sound_poster.iter();
+        let cover = sound.clone().filter_map(|poster| poster.cover.as_ref());
+        let sound = sound.flat_map(|poster| &poster.sound.samples);
+        let places = poster.chain(sound).map(|sample| sample.place);
+        let places = places.chain(cover.map(|cover| cover.place));
+        let (source, spool) = self.files(places, stop)?;
         let launcher = Launcher::new(self.sandbox.clone());
         let configured = launcher.configure(task, source.file(), spool, stop)?;
         self.put_video_inits(&configured.video)?;
@@ -77,11 +87,25 @@ impl Maker {
     /// Stores the init segments of all renditions, and the poster; whether there is one.
     fn put_inits_and_poster(&self, stop: &AtomicBool) -> Result<bool> {
         let configured = self.configure(&self.lowering.configure_task()?, stop)?;
+        self.keep_poster_damage(&configured)?;
         if let Some(poster) = configured.poster {
             self.store.replace(&Key::EntryPoster, poster)?;
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// Cover art that can't be used is told of in the record.
+    fn keep_poster_damage(&self, configured: &Configured) -> Result<()> {
+        if self.prepared.plan.video.is_some() {
+            return Ok(());
+        }
+        let summary = TaskSummary {
+            damage: configured.damage.clone(),
+            ..TaskSummary::default()
+        };
+        let (store, revision) = (&self.store, &self.prepared.revision);
+        damage::keep(store, revision, "poster", 0, &summary, Timescale::MILLIS)
     }
 
     /// `configs` are those of the encoded renditions, in the plan's order.

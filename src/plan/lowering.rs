@@ -63,8 +63,8 @@ pub struct CopiedSegment {
 /// is long.
 #[derive(Debug, Clone)]
 pub struct Lowering {
-    plan: Arc<Plan>,
-    index: Arc<SourceIndex>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) index: Arc<SourceIndex>,
     /// Presentation order of the video track, where anything is decoded.
     pictures: Option<Pictures>,
     /// First output frame of each run of the frame map.
@@ -280,7 +280,8 @@ impl Lowering {
         })
     }
 
-    fn sound_task(
+    /// Hears the segments of `span` of a rendition, at a level, and encodes nothing.
+    pub(super) fn sound_task(
         &self,
         main: &AudioRendition,
         source_start: i64,
@@ -403,6 +404,7 @@ impl Lowering {
                 Some(_) => Some(self.poster()?),
                 None => None,
             },
+            sound_poster: self.sound_poster()?,
         })
     }
 
@@ -574,7 +576,7 @@ fn audio_frame_duration(plan: &AudioRendition, frame: u32) -> u32 {
     u32::try_from(left).unwrap_or(plan.frame_length).max(1)
 }
 
-fn foreign(what: &str) -> Error {
+pub(super) fn foreign(what: &str) -> Error {
     Error::internal(format!(
         "the plan has no {what} of that kind in this source"
     ))

@@ -29,6 +29,7 @@ mod rate;
 mod revision;
 mod scan;
 mod sound;
+mod sound_poster;
 mod stills;
 mod surround;
 #[cfg(test)]

@@ -24,7 +24,9 @@ pub(crate) fn choose(index: &SourceIndex, notes: &mut Notes) -> Result<Chosen> {
         // Sound and text are told of where they are chosen; chapters are no media.
         let elsewhere = matches!(track.kind, TrackKind::Audio(_) | TrackKind::Text)
             || track.codec.name() == CHAPTERS_CODEC;
-        if Some(at) != video && !elsewhere {
+        // Of sound alone it becomes the poster.
+        let is_poster = video.is_none() && is_cover_picture(track);
+        if Some(at) != video && !elsewhere && !is_poster {
             notes.warn(format!(
                 "{} is left out: {}",
                 title(track),
@@ -110,13 +112,14 @@ fn has_sane_times(track: &SourceTrack) -> bool {
 }
 
 /// One still in a picture codec: what music files carry as their cover.
-fn is_cover_picture(track: &SourceTrack) -> bool {
+pub(super) fn is_cover_picture(track: &SourceTrack) -> bool {
     track.samples.len() == 1 && matches!(track.codec.name(), "mjpeg" | "png")
 }
 
 fn why_not(track: &SourceTrack, has_video: bool) -> String {
     match &track.kind {
         TrackKind::Text => "it is text alone".to_owned(),
+        TrackKind::Other if is_cover_picture(track) => "it is a cover picture".to_owned(),
         TrackKind::Other => "it is neither picture nor sound".to_owned(),
         _ if track.samples.is_empty() => "it has no samples".to_owned(),
         _ if !track.codec.is_allowed() => format!("codec {} is not supported", track.codec),

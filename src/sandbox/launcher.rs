@@ -143,7 +143,7 @@ impl Launcher {
         stop: &AtomicBool,
     ) -> Result<Configured> {
         let encoders = task.video.len() + task.audio.len();
-        if encoders == 0 && task.poster.is_none() {
+        if encoders == 0 && !task.wants_poster() {
             return Ok(Configured::default());
         }
         match self.ask_encoders(task, source, spool, stop) {
@@ -246,7 +246,7 @@ impl Launcher {
             on_sample: &mut no_samples,
             spool: None,
             room: 0,
-            poster: task.poster.is_some().then_some(&mut poster),
+            poster: task.wants_poster().then_some(&mut poster),
         };
         let whole = Task::Configure(task.clone());
         let Reply::Configured(configured) = self.run(&whole, source, spool, stop, receiver)? else {

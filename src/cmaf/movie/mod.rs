@@ -6,6 +6,7 @@
 
 mod chapters;
 mod collector;
+mod cover;
 mod description;
 mod fragments;
 mod header;
@@ -27,7 +28,7 @@ use window::Window;
 use super::boxes::{BoxHeader, FourCc, children};
 use super::read::TrackDefaults;
 use crate::error::{Error, ErrorKind, Result};
-use crate::media::{Chapter, SourceIndex};
+use crate::media::{Chapter, Codec, Place, SourceIndex};
 use crate::read_at::ReadAt;
 
 /// The largest `moov` read: ten hours of video and sound need about 25 MB.
@@ -91,6 +92,8 @@ struct MovieReader<'s> {
     tracks: Option<Vec<TrackReader>>,
     /// Nero's list of chapters.
     nero: Vec<Chapter>,
+    /// Cover art.
+    cover: Option<(Codec, Place)>,
     /// Fragments that came before the `moov` box.
     early_fragments: u32,
     /// The box that the end of the file cuts off, and where it starts.
@@ -109,6 +112,7 @@ impl<'s> MovieReader<'s> {
             header: None,
             tracks: None,
             nero: Vec::new(),
+            cover: None,
             early_fragments: 0,
             cut: None,
             buffer: Vec::new(),
@@ -189,6 +193,7 @@ impl<'s> MovieReader<'s> {
         let moov = self.payload(header, at, len, Vec::new())?;
         let tracks = self.read_tracks(&moov)?;
         self.nero = chapters::of_nero(&moov);
+        self.cover = cover::find(&moov, at + header.header_len);
         self.tracks = Some(tracks);
         Ok(())
     }
@@ -299,6 +304,10 @@ impl<'s> MovieReader<'s> {
         let mut chapters = chapters::take(self.window.source(), &mut tracks, &named);
         if chapters.is_empty() {
             chapters = self.nero;
+        }
+        if let Some(cover) = self.cover {
+            let last = tracks.iter().map(|track| track.number).max().unwrap_or(0);
+            tracks.push(cover::track(cover, last.saturating_add(1)));
         }
         Ok(SourceIndex {
             container: if self.quicktime { "mov" } else { "mp4" }.to_owned(),

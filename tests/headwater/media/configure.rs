@@ -27,6 +27,7 @@ fn nothing() -> ConfigureTask {
         video: Vec::new(),
         audio: Vec::new(),
         poster: None,
+        sound_poster: None,
     }
 }
 

@@ -11,5 +11,6 @@ mod configure;
 mod expected;
 mod index;
 mod security;
+mod sound_poster;
 mod support;
 mod video;
