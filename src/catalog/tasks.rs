@@ -28,6 +28,26 @@ pub struct NewTask {
     pub last: bool,
 }
 
+impl NewTask {
+    /// Work that is queued already is not queued again, but what somebody waits for: it has another
+    /// way of being asked for once. To finish is the last that is done.
+    pub fn of(work: Work, priority: Priority) -> Self {
+        let key = match &work {
+            Work::Pull => Some("pull".to_owned()),
+            Work::Index => Some("index".to_owned()),
+            Work::Make(job) => serde_json::to_string(job).ok(),
+            Work::Finish => Some("finish".to_owned()),
+            Work::Segment { .. } => None,
+        };
+        Self {
+            last: work == Work::Finish,
+            work,
+            priority,
+            key,
+        }
+    }
+}
+
 /// A task that was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadTask {

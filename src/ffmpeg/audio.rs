@@ -440,28 +440,25 @@ impl<'a> Encoders<'a> {
                 .filter_map(|plane| plane.get(used..used + FRAME))
                 .collect();
             used += FRAME;
-            let Some(leveller) = &mut self.leveller else {
-                self.left -= 1;
-                encode(
-                    self.task,
-                    self.output,
-                    &mut self.meter,
-                    &mut self.encoders,
-                    &planes,
-                )?;
-                continue;
+            let levelled;
+            let planes = match &mut self.leveller {
+                None => planes,
+                Some(leveller) => match leveller.push(&planes) {
+                    Some(ready) => {
+                        levelled = ready;
+                        levelled.iter().map(Vec::as_slice).collect()
+                    }
+                    None => continue,
+                },
             };
-            if let Some(ready) = leveller.push(&planes) {
-                self.left -= 1;
-                let planes: Vec<&[f32]> = ready.iter().map(Vec::as_slice).collect();
-                encode(
-                    self.task,
-                    self.output,
-                    &mut self.meter,
-                    &mut self.encoders,
-                    &planes,
-                )?;
-            }
+            self.left -= 1;
+            encode(
+                self.task,
+                self.output,
+                &mut self.meter,
+                &mut self.encoders,
+                &planes,
+            )?;
         }
         if self.left == 0 {
             used = waiting;

@@ -186,21 +186,16 @@ impl Ingest {
 
     /// Has an asset indexed, once.
     async fn enqueue_index(&self, asset: &AssetId) -> Result<()> {
-        self.enqueue(asset, Work::Index, "index").await
+        self.enqueue(asset, Work::Index).await
     }
 
     /// Has an asset's source pulled, once.
     async fn enqueue_pull(&self, asset: &AssetId) -> Result<()> {
-        self.enqueue(asset, Work::Pull, "pull").await
+        self.enqueue(asset, Work::Pull).await
     }
 
-    async fn enqueue(&self, asset: &AssetId, work: Work, key: &str) -> Result<()> {
-        let task = NewTask {
-            work,
-            priority: Priority::First,
-            key: Some(key.to_owned()),
-            last: false,
-        };
+    async fn enqueue(&self, asset: &AssetId, work: Work) -> Result<()> {
+        let task = NewTask::of(work, Priority::First);
         self.0.queue.enqueue(asset, &[task]).await
     }
 }

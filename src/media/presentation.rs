@@ -38,6 +38,14 @@ pub struct Presentation {
 }
 
 impl Presentation {
+    /// Every track with segments of media: pictures, sound, I-frames.
+    pub fn tracks(&self) -> impl Iterator<Item = &TrackCommon> {
+        let video = self.video.iter().map(|track| &track.common);
+        let audio = self.audio.iter().map(|track| &track.common);
+        let stills = self.stills.iter().flat_map(|stills| &stills.tracks);
+        video.chain(audio).chain(stills.map(|track| &track.common))
+    }
+
     /// Whether it can be told of in a DASH manifest: not where whole segments are encrypted, which
     /// HLS alone knows.
     pub fn has_dash(&self) -> bool {

@@ -49,25 +49,13 @@ impl Sizes<'_> {
 
 /// Bytes of all media objects.
 pub(super) fn total_bytes(presentation: &Presentation) -> u64 {
-    let video = presentation.video.iter().map(|track| &track.common);
-    let audio = presentation.audio.iter().map(|track| &track.common);
     let track_bytes = |track: &TrackCommon| {
-        track.init_bytes
-            + track
-                .segments
-                .iter()
-                .map(|segment| segment.bytes)
-                .sum::<u64>()
+        let segments = track.segments.iter().map(|segment| segment.bytes);
+        track.init_bytes + segments.sum::<u64>()
     };
     let stills = presentation.stills.iter();
-    let thumbnails: u64 = stills.clone().map(|s| s.thumbnails.bytes).sum();
-    let tracks = stills.flat_map(|stills| stills.tracks.iter().map(|track| &track.common));
-    thumbnails
-        + video
-            .chain(audio)
-            .chain(tracks)
-            .map(track_bytes)
-            .sum::<u64>()
+    let thumbnails: u64 = stills.map(|stills| stills.thumbnails.bytes).sum();
+    thumbnails + presentation.tracks().map(track_bytes).sum::<u64>()
 }
 
 /// The record of what was made: planned times, measured sizes, codecs as the init segments say.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{data_folder, lock, options};
+use super::{data_folder, lock, options, runtime};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -40,10 +40,7 @@ pub struct Leftovers {
 pub fn leftovers(config: &Config, remove: bool) -> Result<Leftovers> {
     let data = data_folder(config)?;
     let _lock = remove.then(|| lock(&data)).transpose()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Error::io("starting the runtime", e))?;
+    let runtime = runtime()?;
     let place = options::catalog_place(config, &data)?;
     let store = Store::open(&options::store_place(config, &data))?;
     runtime.block_on(async {

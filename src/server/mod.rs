@@ -230,6 +230,14 @@ fn data_folder(config: &Config) -> Result<PathBuf> {
     data.canonicalize().map_err(unusable)
 }
 
+/// A runtime for a command that does one thing and ends.
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::io("starting the runtime", e))
+}
+
 /// Keeps a second server off the folder: it would take this one's tasks for abandoned.
 fn lock(data: &Path) -> Result<File> {
     let path = data.join(".serve.lock");

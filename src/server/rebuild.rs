@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{data_folder, lock, options};
+use super::{data_folder, lock, options, runtime};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -51,10 +51,7 @@ pub struct LeftOut {
 pub fn rebuild(config: &Config, change: bool) -> Result<Rebuilt> {
     let data = data_folder(config)?;
     let _lock = change.then(|| lock(&data)).transpose()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Error::io("starting the runtime", e))?;
+    let runtime = runtime()?;
     let place = options::catalog_place(config, &data)?;
     let clock = Clock::system();
     let catalog = runtime.block_on(Catalog::open(&place, clock.clone()))?;
@@ -100,10 +97,7 @@ pub fn back_up(config: &Config, file: &Path) -> Result<()> {
         let message = format!("there is no {shown}; name the server's data folder");
         return Err(Error::new(ErrorKind::NotFound, message));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Error::io("starting the runtime", e))?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         let catalog = Catalog::open(&place, Clock::system()).await?;
         catalog.back_up(file).await
@@ -179,11 +173,7 @@ fn complete(store: &BlockingStore, revision: &str) -> Result<Option<Presentation
 }
 
 fn segments(presentation: &Presentation) -> u64 {
-    let video = presentation.video.iter().map(|track| &track.common);
-    let audio = presentation.audio.iter().map(|track| &track.common);
-    let stills = presentation.stills.iter();
-    let stills = stills.flat_map(|stills| stills.tracks.iter().map(|track| &track.common));
-    let tracks = video.chain(audio).chain(stills);
+    let tracks = presentation.tracks();
     tracks.map(|track| track.segments.len() as u64).sum()
 }
 
@@ -203,11 +193,6 @@ async fn list(catalog: &Catalog, queue: &Queue, row: &Asset, card: &Card) -> Res
     if !listed || row.state == AssetState::Complete {
         return Ok(());
     }
-    let index = NewTask {
-        work: Work::Index,
-        priority: Priority::First,
-        key: Some("index".to_owned()),
-        last: false,
-    };
+    let index = NewTask::of(Work::Index, Priority::First);
     queue.enqueue(&row.id, &[index]).await
 }

@@ -20,12 +20,7 @@ pub(super) async fn resume(catalog: &Catalog, queue: &Queue, ingest: &Ingest) ->
         return Ok(());
     }
     for asset in catalog.assets_in(AssetState::Ready).await? {
-        let task = NewTask {
-            work: Work::Index,
-            priority: Priority::First,
-            key: Some("index".to_owned()),
-            last: false,
-        };
+        let task = NewTask::of(Work::Index, Priority::First);
         queue.enqueue(&asset.id, &[task]).await?;
     }
     Ok(())

@@ -45,22 +45,6 @@ fn joining(priority: Priority) -> Joining {
     }
 }
 
-/// A task; work that is queued already is not queued again.
-fn task(work: Work, priority: Priority) -> NewTask {
-    let key = match &work {
-        Work::Make(job) => serde_json::to_string(job).ok(),
-        Work::Index => Some("index".to_owned()),
-        Work::Finish => Some("finish".to_owned()),
-        Work::Pull | Work::Segment { .. } => None,
-    };
-    NewTask {
-        last: work == Work::Finish,
-        work,
-        priority,
-        key,
-    }
-}
-
 impl Workshop {
     /// Does a claimed task; gives those that follow from it.
     pub(super) fn perform(&self, claim: &Claim) -> Result<Vec<NewTask>> {
@@ -88,7 +72,7 @@ impl Workshop {
     fn pull(&self, asset: Asset, claim: &Claim) -> Result<Vec<NewTask>> {
         let pulled = (self.shared.pull)(asset, std::sync::Arc::clone(&claim.stop));
         self.block_on(pulled)?;
-        Ok(vec![task(Work::Index, Priority::First)])
+        Ok(vec![NewTask::of(Work::Index, Priority::First)])
     }
 
     /// Indexes, plans, publishes the manifests; or finds that all of it was done before.
@@ -206,7 +190,7 @@ impl Workshop {
         self.make_lacking(&title, &job, claim)?;
         let next = title.maker.single(track, number + 1);
         let ahead = next.filter(|job| matches!(job, Job::EncodeVideo { .. }));
-        let ahead = ahead.map(|job| task(Work::Make(job), Priority::First));
+        let ahead = ahead.map(|job| NewTask::of(Work::Make(job), Priority::First));
         Ok(ahead.into_iter().collect())
     }
 
@@ -220,7 +204,10 @@ impl Workshop {
                 if run == job.run() {
                     return Err(e);
                 }
-                Ok(vec![task(Work::Make(with_run(job, run)), Priority::Fill)])
+                Ok(vec![NewTask::of(
+                    Work::Make(with_run(job, run)),
+                    Priority::Fill,
+                )])
             }
             done => done.map(|()| Vec::new()),
         }
@@ -290,9 +277,9 @@ impl Workshop {
             // Something was lost from the store since: make it, and come back.
             let mut again: Vec<NewTask> = missing
                 .into_iter()
-                .map(|job| task(Work::Make(job), Priority::Fill))
+                .map(|job| NewTask::of(Work::Make(job), Priority::Fill))
                 .collect();
-            again.push(task(Work::Finish, Priority::Fill));
+            again.push(NewTask::of(Work::Finish, Priority::Fill));
             return Ok(again);
         }
         let (presentation, _report) = title.maker.publish(&claim.stop)?;
@@ -384,7 +371,7 @@ fn tasks(title: &Title, presentation: &Presentation) -> Result<Vec<NewTask>> {
     for job in title.maker.jobs(&stored) {
         let run = job.run();
         if run.first_segment > 0 {
-            rest.push(task(Work::Make(job), Priority::Fill));
+            rest.push(NewTask::of(Work::Make(job), Priority::Fill));
             continue;
         }
         let head = ChunkSpan { segments: 1, ..run };
@@ -394,7 +381,10 @@ fn tasks(title: &Title, presentation: &Presentation) -> Result<Vec<NewTask>> {
         };
         first.extend(first_jobs(title, with_run(&job, head), start.as_deref()));
         if tail.segments > 0 {
-            rest.push(task(Work::Make(with_run(&job, tail)), Priority::Fill));
+            rest.push(NewTask::of(
+                Work::Make(with_run(&job, tail)),
+                Priority::Fill,
+            ));
         }
     }
     // Stable: what is quickly made stays in front of what is not.
@@ -406,10 +396,10 @@ fn tasks(title: &Title, presentation: &Presentation) -> Result<Vec<NewTask>> {
         } else {
             Priority::First
         };
-        task(Work::Make(job), priority)
+        NewTask::of(Work::Make(job), priority)
     });
     let mut tasks: Vec<NewTask> = first.chain(rest).collect();
-    tasks.push(task(Work::Finish, Priority::Fill));
+    tasks.push(NewTask::of(Work::Finish, Priority::Fill));
     Ok(tasks)
 }
 

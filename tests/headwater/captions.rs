@@ -2,22 +2,10 @@
 //! decoder of CTA-608.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::support::{fixture, joined, package, verify};
+use crate::support::{ffmpeg, fixture, joined, package, verify};
 
 const RUNGS: &[&str] = &["--rungs", "90", "--preset", "ultrafast"];
-
-fn ffmpeg(arguments: &[&str]) -> Vec<u8> {
-    let ran = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-y"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let words = String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success(), "{words}");
-    ran.stdout
-}
 
 fn odd(byte: u8) -> u8 {
     byte | if byte.count_ones().is_multiple_of(2) {
@@ -130,7 +118,7 @@ fn with_captions(stream: &[u8], fields: &[Line; 2]) -> Vec<u8> {
 fn captioned(folder: &Path) -> PathBuf {
     let clip = fixture("talk.mp4");
     let raw = folder.join("raw.264");
-    ffmpeg(&[
+    ffmpeg([
         "-i",
         clip.to_str().unwrap(),
         "-t",
@@ -172,7 +160,7 @@ fn captioned(folder: &Path) -> PathBuf {
     ];
     // Parameter sets stay in the configuration alone, as in any MP4.
     let copy = ["-c", "copy", "-bsf:v", "filter_units=remove_types=7-8"];
-    ffmpeg(&[&inputs[..], &rest, &copy, &[made.to_str().unwrap()]].concat());
+    ffmpeg([&inputs[..], &rest, &copy, &[made.to_str().unwrap()]].concat());
     made
 }
 
@@ -200,7 +188,7 @@ fn cues_of(vtt: &str) -> Vec<Cue> {
 /// The first channel as FFmpeg decodes it.
 fn judged(clip: &Path) -> Vec<Cue> {
     let graph = format!("movie={}[out0+subcc]", clip.to_str().unwrap());
-    let vtt = ffmpeg(&[
+    let vtt = ffmpeg([
         "-f", "lavfi", "-i", &graph, "-map", "0:s", "-f", "webvtt", "-",
     ]);
     cues_of(&String::from_utf8(vtt).unwrap())
@@ -229,7 +217,7 @@ fn captions_in_the_pictures_become_text_as_ffmpeg_decodes_them() {
         let made = folder.path().join(name);
         let input = ["-i", plain.to_str().unwrap(), "-c:a", "copy"];
         let output = [made.to_str().unwrap()];
-        ffmpeg(&[&input, flags, &output].concat());
+        ffmpeg([&input, flags, &output].concat());
         made
     };
     let reordered = [
@@ -296,7 +284,7 @@ fn what_is_repackaged_has_its_captions_as_text_alone() {
     std::fs::write(&copied, bytes).unwrap();
     let frames = |file: &Path| {
         let file = file.to_str().unwrap();
-        ffmpeg(&["-i", file, "-map", "0:v", "-f", "framemd5", "-"])
+        ffmpeg(["-i", file, "-map", "0:v", "-f", "framemd5", "-"])
     };
     let digests = |file: &Path| -> Vec<String> {
         let text = String::from_utf8(frames(file)).unwrap();
@@ -328,7 +316,7 @@ fn captions_that_a_playlist_denies_are_found() {
     ];
     let names = ["-master_pl_name", "index.m3u8", list.to_str().unwrap()];
     let input = ["-i", clip.to_str().unwrap(), "-an", "-c", "copy"];
-    ffmpeg(&[&input[..], &format, &names].concat());
+    ffmpeg([&input[..], &format, &names].concat());
     let status = |report: &serde_json::Value| {
         let rules = report["rules"].as_array().unwrap();
         let rule = rules.iter().find(|rule| rule["id"] == "H41").unwrap();

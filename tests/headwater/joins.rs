@@ -15,19 +15,7 @@ use headwater::time::FrameRate;
 use headwater::verify::{DecoderBuffer, decoder_buffer_underflows};
 use serde_json::Value;
 
-use crate::support::{decode_cleanly, headwater, joined, package, packets, tracks, verify};
-
-/// What an `ffmpeg` run writes to stdout.
-fn ffmpeg<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Vec<u8> {
-    let output = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-y"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ffmpeg said: {words}");
-    output.stdout
-}
+use crate::support::{decode_cleanly, ffmpeg, headwater, joined, package, packets, tracks, verify};
 
 /// A clip of generated picture and sound.
 fn clip(folder: &Path, name: &str, picture: &str, sound: &str, more: &[&str]) -> PathBuf {

@@ -3,18 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{joined, package, verify};
-
-fn ffmpeg(arguments: &[&str]) -> Vec<u8> {
-    let output = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-y"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ffmpeg said: {words}");
-    output.stdout
-}
+use crate::support::{ffmpeg, joined, package, verify};
 
 /// Arguments for three seconds in H.264, each picture brighter than the one before, with B pictures.
 const BRIGHTENING: &[&str] = &[
@@ -40,8 +29,8 @@ const BRIGHTENING: &[&str] = &[
 fn from_bare_stream(folder: &Path) -> PathBuf {
     let (bare, file) = (folder.join("x.264"), folder.join("bare.mp4"));
     let (from, to) = (bare.to_str().unwrap(), file.to_str().unwrap());
-    ffmpeg(&[BRIGHTENING, &[from]].concat());
-    ffmpeg(&["-i", from, "-c", "copy", to]);
+    ffmpeg([BRIGHTENING, &[from]].concat());
+    ffmpeg(["-i", from, "-c", "copy", to]);
     file
 }
 
@@ -49,7 +38,7 @@ fn from_bare_stream(folder: &Path) -> PathBuf {
 fn without_offsets(folder: &Path) -> PathBuf {
     let file = folder.join("lost.mp4");
     let to = ["-use_editlist", "0", file.to_str().unwrap()];
-    ffmpeg(&[BRIGHTENING, &to].concat());
+    ffmpeg([BRIGHTENING, &to].concat());
     let mut bytes = std::fs::read(&file).unwrap();
     let at = bytes.windows(4).position(|kind| kind == b"ctts").unwrap();
     bytes[at..at + 4].copy_from_slice(b"free");

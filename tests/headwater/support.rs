@@ -28,6 +28,18 @@ pub(crate) fn headwater<I: AsRef<std::ffi::OsStr>>(
     command
 }
 
+/// What an `ffmpeg` run writes to stdout.
+pub(crate) fn ffmpeg<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Vec<u8> {
+    let output = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-y"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ffmpeg said: {words}");
+    output.stdout
+}
+
 /// What a run gave.
 #[derive(Debug)]
 pub(crate) struct Ran {

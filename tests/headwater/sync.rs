@@ -2,27 +2,12 @@
 //! that come at uneven times.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::support::{joined, package};
+use crate::support::{ffmpeg, joined, package};
 
 /// Seconds between two flashes.
 const PERIOD: f64 = 10.0;
 const SOUND_RATE: f64 = 8000.0;
-
-fn ffmpeg(arguments: &[&str]) -> Vec<u8> {
-    let ran = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-y"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(
-        ran.status.success(),
-        "{}",
-        String::from_utf8_lossy(&ran.stderr)
-    );
-    ran.stdout
-}
 
 /// Flashes and clicks of a tenth of a second at 0, 10, 20 s, and so on. Of 30 pictures a second a third is
 /// missing, at random, and for eight seconds there is none; times are rounded to milliseconds.
@@ -33,7 +18,7 @@ fn flashes(folder: &Path, seconds: u32) -> PathBuf {
          select='lt(mod(t,10),0.14)+gt(random(7),0.33)*not(between(t,61,69))'"
     );
     let sound = format!("aevalsrc='0.7*sin(2*PI*1000*t)*lt(mod(t,10),0.1)':s=48000:d={seconds}");
-    ffmpeg(&[
+    ffmpeg([
         "-f",
         "lavfi",
         "-i",
@@ -93,7 +78,7 @@ fn measured(source: &Path, out: &Path) -> (Vec<f64>, Vec<f64>, f64) {
         path.to_str().unwrap().to_owned()
     };
     let (picture, sound) = (of('v'), of('a'));
-    let pictures = ffmpeg(&[
+    let pictures = ffmpeg([
         "-i",
         &picture,
         "-vf",
@@ -107,7 +92,7 @@ fn measured(source: &Path, out: &Path) -> (Vec<f64>, Vec<f64>, f64) {
     let rate = pictures.len() as f64 / result["duration_s"].as_f64().unwrap();
     // Priming lies before 0, and FFmpeg would let it be heard.
     let resample = "aresample=8000:async=1:first_pts=0";
-    let samples = ffmpeg(&[
+    let samples = ffmpeg([
         "-copyts", "-i", &sound, "-af", resample, "-ac", "1", "-f", "s16le", "-",
     ]);
     let loud = samples
@@ -153,7 +138,7 @@ fn edit_lists_hold_for_picture_and_sound() {
     let made = |name: &str| folder.path().join(name);
     // From the middle of a group of pictures: the edit begins after the first sample.
     let (cut, late) = (made("cut.mp4"), made("late.mp4"));
-    ffmpeg(&[
+    ffmpeg([
         "-ss",
         "7.3",
         "-i",
@@ -163,7 +148,7 @@ fn edit_lists_hold_for_picture_and_sound() {
         cut.to_str().unwrap(),
     ]);
     // The picture a second and a quarter after the sound that belongs to it.
-    ffmpeg(&[
+    ffmpeg([
         "-itsoffset",
         "1.25",
         "-i",

@@ -5,19 +5,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{fixture, package, shared_media, verify};
+use crate::support::{ffmpeg, fixture, package, shared_media, verify};
 
 const RUNGS: &[&str] = &["--rungs", "90", "--preset", "ultrafast"];
-
-fn ffmpeg(arguments: &[&str]) {
-    let ran = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-y"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let words = String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success(), "{words}");
-}
 
 /// A cue: start and end in milliseconds, text without markup.
 type Cue = (i64, i64, String);
@@ -128,7 +118,7 @@ fn with_text(folder: &Path, name: &str, text: &Path, codec: &str) -> PathBuf {
     let made = folder.join(name);
     let clip = fixture("talk.mp4");
     let (clip, text) = (clip.to_str().unwrap(), text.to_str().unwrap());
-    ffmpeg(&[
+    ffmpeg([
         "-i",
         clip,
         "-i",
@@ -222,7 +212,7 @@ fn the_edit_list_moves_text_as_it_moves_pictures() {
     let cut = folder.path().join("cut.mp4");
     // From the second IDR picture on; FFmpeg writes edit lists for it.
     let (from, to) = (clip.to_str().unwrap(), cut.to_str().unwrap());
-    ffmpeg(&["-ss", "2", "-i", from, "-map", "0", "-c", "copy", to]);
+    ffmpeg(["-ss", "2", "-i", from, "-map", "0", "-c", "copy", to]);
     let out = folder.path().join("out");
     package(&cut, &out, RUNGS);
     let theirs = cues(&cut, "0:s:0");
