@@ -29,6 +29,7 @@ pub(crate) fn headwater<I: AsRef<std::ffi::OsStr>>(
 }
 
 /// What an `ffmpeg` run writes to stdout.
+#[cfg(feature = "transcode")]
 pub(crate) fn ffmpeg<I: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = I>) -> Vec<u8> {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-y"])
